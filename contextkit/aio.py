@@ -1,0 +1,158 @@
+"""`AsyncKit`: a kit for asyncio services. Each call works in a thread; the event loop stays free."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from contextkit.kit import IndexInfo, Kit, Limits, Where
+from contextkit.kit import open as open_kit
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from contextkit.catalog import Committed
+    from contextkit.context.packet import Format, Packet, Receipt
+    from contextkit.protocols import Connector, Embedder
+    from contextkit.retrieval.hits import Hit
+    from contextkit.sync import Progress, SyncReport
+    from contextkit.types import Document, Principal
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Cancelled(BaseException):
+    """Ends a long call from inside, at its next step, after its task was cancelled."""
+
+
+class AsyncKit:
+    """The verbs of `Kit` as coroutines, with the same arguments, results and errors.
+
+    A cancelled `search` or `context` is abandoned: its thread finishes alone and its result is dropped. A cancelled `sync` or
+    `add` stops at its next step, and the cancellation comes through once it has: the index is whole, what was staged is kept, and
+    the next run goes on from there.
+
+        async with await AsyncKit.open("my-index") as kit:
+            packet = await kit.context("How long may I carry leave over?")
+    """
+
+    def __init__(self, kit: Kit, threads: int = 8) -> None:
+        self.kit = kit
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="contextkit")
+
+    @classmethod
+    async def open(
+        cls,
+        path: str | Path,
+        *,
+        create: bool = True,
+        read_only: bool = False,
+        embedder: str | Path | Embedder | None = None,
+        limits: Limits | None = None,
+        wait: float = 30.0,
+        threads: int = 8,
+    ) -> AsyncKit:
+        """As `contextkit.open`; `threads` calls run side by side."""
+        kit = await asyncio.to_thread(
+            open_kit, path, create=create, read_only=read_only, embedder=embedder, limits=limits, wait=wait
+        )
+        return cls(kit, threads)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """As `Kit.close`, after the calls under way have ended."""
+        await asyncio.to_thread(self._pool.shutdown)
+        self.kit.close()
+
+    async def sync(
+        self,
+        source: str | Path | Connector,
+        *,
+        retire: bool = True,
+        glob: str | Iterable[str] | None = None,
+        exclude: str | Iterable[str] | None = None,
+        allow_mass_delete: bool = False,
+        progress: Progress | None = None,
+    ) -> SyncReport:
+        """As `Kit.sync`."""
+        return await self._stoppable(
+            lambda tell: self.kit.sync(
+                source, retire=retire, glob=glob, exclude=exclude, allow_mass_delete=allow_mass_delete, progress=tell
+            ),
+            progress,
+        )
+
+    async def add(self, documents: Iterable[Document], *, progress: Progress | None = None) -> SyncReport:
+        """As `Kit.add`."""
+        return await self._stoppable(lambda tell: self.kit.add(documents, progress=tell), progress)
+
+    async def remove(self, ids: Iterable[str]) -> Committed:
+        """As `Kit.remove`."""
+        return await self._call(self.kit.remove, ids)
+
+    async def search(
+        self, question: str, *, k: int = 10, where: Where | None = None, principal: Principal | None = None
+    ) -> list[Hit]:
+        """As `Kit.search`."""
+        return await self._call(self.kit.search, question, k=k, where=where, principal=principal)
+
+    async def context(
+        self,
+        question: str,
+        *,
+        budget: int = 1024,
+        model: str | None = None,
+        where: Where | None = None,
+        principal: Principal | None = None,
+        format: str | Format = "text",  # noqa: A002 - the word that users know
+    ) -> Packet:
+        """As `Kit.context`."""
+        return await self._call(
+            self.kit.context, question, budget=budget, model=model, where=where, principal=principal, format=format
+        )
+
+    async def receipt(self, receipt_id: str | None = None) -> Receipt:
+        """As `Kit.receipt`."""
+        return await self._call(self.kit.receipt, receipt_id)
+
+    async def receipts(self, limit: int = 20) -> list[Receipt]:
+        """As `Kit.receipts`."""
+        return await self._call(self.kit.receipts, limit)
+
+    async def info(self) -> IndexInfo:
+        """As `Kit.info`."""
+        return await self._call(self.kit.info)
+
+    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(function, *args, **kwargs))
+
+    async def _stoppable(self, run: Callable[[Progress], T], progress: Progress | None) -> T:
+        stop = threading.Event()
+
+        def tell(stage: str, done: int, total: int | None) -> None:
+            if stop.is_set():
+                raise _Cancelled
+            if progress is not None:
+                progress(stage, done, total)
+
+        task = asyncio.ensure_future(self._call(run, tell))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # ended by _Cancelled or just before the stop: either way the caller learns of the cancellation
+            raise

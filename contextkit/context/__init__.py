@@ -1,0 +1,1 @@
+"""Building packets: from a question to the text that is sent, within an exact token budget, with a receipt."""

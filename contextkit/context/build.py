@@ -1,0 +1,302 @@
+"""One context call from end to end: candidates, sentences, packing, and the receipt that accounts for it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+
+import numpy as np
+
+from contextkit.catalog import Catalog, StoredChunk, StoredDocument, Vectors, Visible
+from contextkit.context.pack import Packed, Packer, Run, Unit
+from contextkit.context.packet import Citation, Dropped, Format, Item, Packet, Receipt, Scores
+from contextkit.context.render import Source, renderer
+from contextkit.errors import BudgetExceeded, InputError
+from contextkit.protocols import Embedder, TokenCounter
+from contextkit.retrieval.candidates import Candidates, Clock, Sentences, find, score_sentences
+from contextkit.retrieval.scoring import Weights
+from contextkit.types import BlockKind, Principal
+
+_DROPPED_KEPT = 50
+_SHAPING = ("contextkit", "faiss-cpu", "tiktoken", "sentence-transformers", "torch")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of one context call.
+
+    Attributes:
+        question: what the packet is to answer.
+        budget: most tokens of the packet.
+        model: whose tokens count, for the receipt; None: the counter's encoding alone.
+        where: metadata filter.
+        principal: on whose behalf.
+        format: how the documents are written.
+    """
+
+    question: str
+    budget: int
+    model: str | None = None
+    where: Mapping[str, object] | None = None
+    principal: Principal | None = None
+    format: Format = Format.TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """The parts of an open index that a context call reads."""
+
+    catalog: Catalog
+    vectors: Vectors
+    embedder: Embedder
+    weights: Weights
+
+
+def build(reader: Reader, request: Request, counter: TokenCounter) -> Packet:
+    """The packet for a request. Where nothing is found its text is empty (or the question alone) and its confidence 0.
+
+    Raises:
+        InputError: the question is empty, or the budget is not a positive number.
+        BudgetExceeded: the budget is below what one citation needs.
+        FilterError: the filter is not understood.
+    """
+    check_question(request.question)
+    if isinstance(request.budget, bool) or not isinstance(request.budget, int):
+        raise InputError(f"budget must be a whole number of tokens, not {request.budget!r}")
+    if request.budget <= 0:
+        raise BudgetExceeded(
+            f"a budget of {request.budget} tokens holds nothing: give a positive number",
+            section="documents",
+            needed=1,
+            limit=request.budget,
+        )
+    clock = Clock()
+    visible = reader.catalog.visible(request.where, request.principal)
+    clock.lap("filter")
+    found = find(reader.catalog, reader.vectors, reader.embedder, request.question, visible)
+    sentences = score_sentences(reader.catalog, found, visible, reader.weights)
+    clock.lap("retrieve")
+    units = _units(found, sentences)
+    framing = _framing(request, counter)
+    packer = Packer(counter, renderer(request.format, request.question), _sources(found), _Texts(found.chunks), framing)
+    packed = packer.pack(units, request.budget)
+    clock.lap("pack")
+    milliseconds = {**found.milliseconds, **clock.spent}
+    return _Account(reader, request, counter, found, sentences, packed, visible, milliseconds).packet()
+
+
+def check_question(question: object) -> None:
+    """Raises InputError where a question is not a text with something in it."""
+    if not isinstance(question, str) or not question.strip():
+        raise InputError(f"the question is empty ({question!r}): ask something")
+
+
+class _Texts:
+    """Text of contents between two offsets of candidates: a run lies in one chunk or in chunks that touch."""
+
+    def __init__(self, chunks: Sequence[StoredChunk]) -> None:
+        self._by_content: dict[int, list[StoredChunk]] = {}
+        for chunk in chunks:
+            self._by_content.setdefault(chunk.content_id, []).append(chunk)
+
+    def __call__(self, content: int, start: int, end: int) -> str:
+        parts: list[str] = []
+        at = start
+        for chunk in self._by_content[content]:
+            if chunk.end <= at or chunk.start >= end:
+                continue
+            parts.append(chunk.lead[-(chunk.start - at) :] if chunk.start > at else "")
+            parts.append(chunk.text[max(0, at - chunk.start) : end - chunk.start])
+            at = chunk.end
+        return "".join(parts)
+
+
+def _units(found: Candidates, sentences: Sentences) -> list[Unit]:
+    rows = zip(
+        sentences.chunk.tolist(), sentences.start.tolist(), sentences.end.tolist(), sentences.score.tolist(),
+        sentences.follows.tolist(), strict=True,
+    )  # fmt: skip
+    out: list[Unit] = []
+    head: int | None = None  # row of the header of the table that the walk is in
+    for row, (chunk_row, start, end, score, follows) in enumerate(rows):
+        chunk = found.chunks[chunk_row]
+        text = chunk.text[start - chunk.start : end - chunk.start]
+        in_table = chunk.kind is BlockKind.TABLE or text.startswith("|")
+        if not in_table or not follows:
+            head = None
+        if in_table and head is None and follows is not None and _opens_table(chunk, end):
+            head = row
+        out.append(Unit(row, chunk.content_id, start, end, score, follows, head if head != row else None))
+    return out
+
+
+def _opens_table(chunk: StoredChunk, end: int) -> bool:
+    """Whether the row that ends at `end` is a table's header: the `|---|` line comes next."""
+    following = chunk.text[end - chunk.start :].lstrip()[:200].partition("\n")[0]
+    return following.startswith("|") and not following.strip("|-: ")
+
+
+def _sources(found: Candidates) -> dict[int, Source]:
+    """What names each content: its first permitted document."""
+    return {content: Source(0, d[0].id, d[0].title, d[0].uri, None) for content, d in found.documents.items()}
+
+
+def _framing(request: Request, counter: TokenCounter) -> int:
+    if request.format is not Format.MESSAGES:
+        return 0
+    from contextkit.tokens import message_tokens
+
+    return message_tokens([{"role": "user", "content": ""}], counter)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The versions of contextkit and of the libraries that shape a packet."""
+    return {name: version(name) for name in _SHAPING}
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """Everything known at the end of a call, written up as a packet."""
+
+    reader: Reader
+    request: Request
+    counter: TokenCounter
+    found: Candidates
+    sentences: Sentences
+    packed: Packed
+    visible: Visible
+    milliseconds: dict[str, float]
+
+    def packet(self) -> Packet:
+        request, packed = self.request, self.packed
+        items = tuple(self._item(run) for run in packed.runs)
+        citations = tuple(self._citation(n, content) for n, content in enumerate(packed.documents, 1))
+        confidence = self._confidence()
+        created = datetime.now(UTC).isoformat(timespec="milliseconds")
+        reasons = Counter(reason for _, reason in packed.dropped)
+        receipt = Receipt(
+            id=_name(created, request.question, packed.text),
+            created=created,
+            question=request.question,
+            where=None if request.where is None else dict(request.where),
+            principal=None if request.principal is None else request.principal.id,
+            budget=request.budget,
+            tokens=packed.tokens,
+            overhead=packed.tokens - sum(i.tokens for i in items),
+            model=request.model or "",
+            encoding=self.counter.name,
+            exact=self.counter.exact,
+            format=request.format,
+            generation=self.visible.generation,
+            index=self.reader.catalog.identity.uuid,
+            embedder=f"{self.reader.embedder.info.name} ({self.reader.embedder.info.backend})",
+            weights=asdict(self.reader.weights),
+            confidence=confidence,
+            citations=citations,
+            items=items,
+            candidates=len(self.sentences.score),
+            dropped=tuple(self._dropped(u, r) for u, r in packed.dropped[:_DROPPED_KEPT]),
+            dropped_total=dict(reasons),
+            milliseconds={stage: round(ms, 3) for stage, ms in self.milliseconds.items()},
+            versions=versions(),
+        )
+        return Packet(
+            question=request.question, text=packed.text, tokens=packed.tokens, budget=request.budget,
+            items=items, citations=citations, confidence=confidence, receipt=receipt,
+        )  # fmt: skip
+
+    def _document(self, content: int) -> StoredDocument:
+        return self.found.documents[content][0]
+
+    def _pages(self, units: Sequence[Unit]) -> tuple[int, int] | None:
+        pages = [p for u in units if (p := self.found.chunks[int(self.sentences.chunk[u.row])].pages) is not None]
+        return (min(p[0] for p in pages), max(p[1] for p in pages)) if pages else None
+
+    def _item(self, run: Run) -> Item:
+        best = max(run.units, key=lambda u: u.score)
+        scores = self._scores(best)
+        return Item(
+            citation=self.packed.documents.index(run.document) + 1,
+            document_id=self._document(run.document).id,
+            start=run.start,
+            end=run.end,
+            pages=self._pages(run.units),
+            text=run.text,
+            tokens=self.counter.count(run.text),
+            scores=scores,
+            why=_why(scores, self.reader.weights),
+        )
+
+    def _scores(self, unit: Unit) -> Scores:
+        chunk = int(self.sentences.chunk[unit.row])
+        values = (
+            unit.score, self.found.passage[chunk], self.found.lexical[chunk],
+            self.sentences.dense[unit.row], self.sentences.lexical[unit.row],
+        )  # fmt: skip
+        total, passage, passage_lexical, sentence, sentence_lexical = (round(float(v), 4) for v in values)
+        return Scores(
+            total=total, passage=passage, passage_lexical=passage_lexical, sentence=sentence, sentence_lexical=sentence_lexical
+        )
+
+    def _citation(self, number: int, content: int) -> Citation:
+        document, *twins = self.found.documents[content]
+        runs = sorted((r for r in self.packed.runs if r.document == content), key=lambda r: r.start)
+        return Citation(
+            number=number,
+            document_id=document.id,
+            title=document.title,
+            uri=document.uri,
+            spans=tuple((r.start, r.end) for r in runs),
+            pages=self._pages([u for r in runs for u in r.units]),
+            metadata=dict(document.metadata),
+            same_text=tuple(d.id for d in twins),
+        )
+
+    def _dropped(self, unit: Unit, reason: str) -> Dropped:
+        document = self._document(unit.document).id
+        score = round(unit.score, 4)
+        why = "duplicate" if reason == "duplicate" else "budget"
+        return Dropped(document_id=document, start=unit.start, end=unit.end, score=score, reason=why)
+
+    def _confidence(self) -> float:
+        if not self.packed.runs:
+            return 0.0
+        chosen = [u.row for run in self.packed.runs for u in run.units]
+        return confidence(float(self.found.passage.max()), float(self.sentences.dense[chosen].max()), self._covered(chosen))
+
+    def _covered(self, rows: Sequence[int]) -> float:
+        """Share of the question's terms that the best chosen sentence's chunk holds together with its header."""
+        from contextkit.retrieval.terms import terms
+
+        best = self.found.chunks[int(self.sentences.chunk[max(rows, key=lambda r: float(self.sentences.score[r]))])]
+        have = set(terms(f"{best.header} {best.text}"))
+        return float(np.mean([t in have for t in self.found.terms])) if self.found.terms else 0.0
+
+
+def confidence(passage: float, sentence: float, covered: float) -> float:
+    """0 to 1: how likely a packet holds the answer, from the best cosines and the share of the question's terms found."""
+    return round(1 / (1 + math.exp(-(-6.0 + 4.0 * passage + 4.0 * sentence + 2.5 * covered))), 3)
+
+
+def _why(scores: Scores, weights: Weights) -> str:
+    """The signal that gave most, in words."""
+    parts = {
+        f"its passage is close in meaning (cosine {scores.passage:.2f})": weights.passage * scores.passage,
+        f"its passage shares words with the question ({scores.passage_lexical:.0%} of the best)": weights.passage_lexical
+        * scores.passage_lexical,
+        f"the sentence is close in meaning (cosine {scores.sentence:.2f})": weights.sentence * scores.sentence,
+        f"the sentence shares words with the question ({scores.sentence_lexical:.0%} of the best)": weights.sentence_lexical
+        * scores.sentence_lexical,
+    }
+    return max(parts, key=lambda k: parts[k])
+
+
+def _name(created: str, question: str, text: str) -> str:
+    return hashlib.sha256(f"{created}\0{question}\0{text}".encode()).hexdigest()[:12]

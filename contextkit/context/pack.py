@@ -1,0 +1,273 @@
+"""Which sentences go into a packet: the best that fit an exact token budget, joined in text order.
+
+Works on scored sentences (`Unit`) and a renderer; it knows nothing of indexes or embedders. What it returns was counted as
+rendered, so a packet cannot exceed its budget.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from contextkit.context.render import Renderer, Section, Source
+from contextkit.errors import BudgetExceeded
+from contextkit.protocols import TokenCounter
+
+_WORD = re.compile(r"\w+")
+_LEAST = 8  # a document's first run with fewer tokens of text than this is not worth its mark
+_PATIENCE = 64  # sentences in a row that did not fit before the packer stops looking for smaller ones
+_BATCH = 32  # sentences counted in one call
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A sentence that may be delivered.
+
+    Attributes:
+        row: its place among the candidates; direct neighbours in a text have direct neighbours' rows.
+        document: key of its document.
+        start: first character in the document.
+        end: one past the last character.
+        score: larger is better.
+        follows: whether it directly follows the unit with row - 1, with nothing but white space between.
+        needs: row of a unit without which it is not understood (a table's header row), or None.
+    """
+
+    row: int
+    document: int
+    start: int
+    end: int
+    score: float
+    follows: bool = False
+    needs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Units of one document without a gap: `text` is the document's text from `start` to `end`."""
+
+    document: int
+    start: int
+    end: int
+    text: str
+    units: tuple[Unit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What was packed.
+
+    Attributes:
+        text: the rendering.
+        tokens: its tokens, framing included.
+        documents: keys in delivered order; the first has the mark [1].
+        runs: in delivered order.
+        dropped: (unit, reason) of what was considered and left out, best first.
+    """
+
+    text: str
+    tokens: int
+    documents: tuple[int, ...]
+    runs: tuple[Run, ...]
+    dropped: tuple[tuple[Unit, str], ...]
+
+
+@dataclass(slots=True)
+class Packer:
+    """Packs units for one question.
+
+    Attributes:
+        counter: counts tokens.
+        renderer: writes the sections.
+        sources: what may be said of each document, by key (number and pages are filled in here).
+        text_of: the text of a document between two offsets that lie in candidates.
+        framing: tokens that come on top of the rendered text (message framing).
+    """
+
+    counter: TokenCounter
+    renderer: Renderer
+    sources: Mapping[int, Source]
+    text_of: Callable[[int, int, int], str]
+    framing: int = 0
+    _chosen: dict[int, Unit] = field(default_factory=dict)
+    _order: list[int] = field(default_factory=list)
+    _heads: dict[int, int] = field(default_factory=dict)
+
+    def pack(self, units: Sequence[Unit], budget: int) -> Packed:
+        """The best units that fit `budget` tokens, in the order of each document's text, documents by their best unit.
+
+        Units are taken greedily by score (ties by row). A unit that repeats the words of a chosen one is dropped as a duplicate.
+        No units give an empty rendering.
+
+        Raises:
+            BudgetExceeded: not even the empty rendering, or one mark with a few words of the best unit, fits.
+        """
+        base = self._count([])[1]
+        if base > budget:
+            raise BudgetExceeded(
+                f"the question and the message framing need {base} tokens, the budget is {budget}: raise it, or ask shorter",
+                section="question",
+                needed=base,
+                limit=budget,
+            )
+        ranked = sorted(units, key=lambda u: (-u.score, u.row))
+        dropped = self._fill(ranked, {u.row: u for u in units}, budget, base)
+        text, tokens = self._shrink(budget, dropped)
+        if ranked and not self._chosen:
+            text, tokens = self._cut(ranked[0], budget)
+        text, tokens = self._top_up(ranked, budget, text, tokens, dropped)
+        chosen = self._chosen
+        left = sorted(((u, r) for u, r in dropped if u.row not in chosen), key=lambda d: (-d[0].score, d[0].row))
+        return Packed(text, tokens, tuple(self._order), tuple(self._runs()), tuple(left))
+
+    def _fill(self, ranked: Sequence[Unit], by_row: Mapping[int, Unit], budget: int, base: int) -> list[tuple[Unit, str]]:
+        """Chooses by estimated cost (counts of single sentences; the sum is checked later); gives what was left out."""
+        used, misses = base, 0
+        seen: set[tuple[str, ...]] = set()
+        dropped: list[tuple[Unit, str]] = []
+        for place, (unit, cost) in enumerate(self._costed(ranked)):
+            if misses > _PATIENCE:  # what is left is worth less and would not be counted for nothing
+                dropped.extend((u, "budget") for u in ranked[place:] if u.row not in self._chosen)
+                break
+            if unit.row in self._chosen:
+                continue
+            words = tuple(_WORD.findall(self._text(unit).lower()))
+            if len(words) > 3 and words in seen:
+                dropped.append((unit, "duplicate"))
+                continue
+            joint = 0 if self._touches(unit) else 2
+            header = by_row.get(unit.needs) if unit.needs is not None and unit.needs not in self._chosen else None
+            extra = self.counter.count(self._text(header)) + 1 if header is not None else 0
+            whole = cost + joint + extra + (0 if unit.document in self._order else self._head(unit.document))
+            if used + whole > budget:
+                misses += 1
+                dropped.append((unit, "budget"))
+                continue
+            misses = 0
+            used += whole
+            seen.add(words)
+            self._choose(unit)
+            if header is not None:
+                self._choose(header)
+        return dropped
+
+    def _costed(self, ranked: Sequence[Unit]) -> Iterator[tuple[Unit, int]]:
+        for i in range(0, len(ranked), _BATCH):
+            batch = ranked[i : i + _BATCH]
+            yield from zip(batch, self.counter.count_many([" " + self._text(u) for u in batch]), strict=True)
+
+    def _choose(self, unit: Unit) -> None:
+        self._chosen[unit.row] = unit
+        if unit.document not in self._order:
+            self._order.append(unit.document)
+
+    def _shrink(self, budget: int, dropped: list[tuple[Unit, str]]) -> tuple[str, int]:
+        """Takes out the worst units until the exact count fits; gives the rendering and its tokens."""
+        text, tokens = self._count(self._sections())
+        while tokens > budget and self._chosen:
+            worst = min(self._chosen.values(), key=lambda u: (u.score, -u.row))
+            self._remove(worst)
+            dropped.append((worst, "budget"))
+            text, tokens = self._count(self._sections())
+        return text, tokens
+
+    def _remove(self, unit: Unit) -> None:
+        del self._chosen[unit.row]
+        if all(u.document != unit.document for u in self._chosen.values()):
+            self._order.remove(unit.document)
+
+    def _top_up(
+        self, ranked: Sequence[Unit], budget: int, text: str, tokens: int, dropped: list[tuple[Unit, str]]
+    ) -> tuple[str, int]:
+        """Adds what fits into the room that the estimates left over, the exact count taken each time; a few tries."""
+        tries = 6
+        reason = {unit.row: why for unit, why in dropped}
+        for unit, cost in self._costed(
+            [u for u in ranked if u.row not in self._chosen and reason.get(u.row) == "budget"][:_BATCH]
+        ):
+            if tries == 0 or budget - tokens < _LEAST:
+                break
+            if (
+                unit.needs is not None
+                or cost + (0 if unit.document in self._order else self._head(unit.document)) > budget - tokens
+            ):
+                continue
+            self._choose(unit)
+            longer, count = self._count(self._sections())
+            if count > budget:
+                self._remove(unit)
+            else:
+                text, tokens = longer, count
+            tries -= 1
+        return text, tokens
+
+    def _cut(self, unit: Unit, budget: int) -> tuple[str, int]:
+        """The start of one unit, in whole words, as much as fits: for budgets smaller than any sentence."""
+        words = self._text(unit).split(" ")
+        low, high = 0, len(words)
+        best: tuple[str, int] | None = None
+        while low < high:
+            middle = (low + high + 1) // 2
+            piece = Unit(unit.row, unit.document, unit.start, unit.start + len(" ".join(words[:middle])), unit.score)
+            self._chosen, self._order = {unit.row: piece}, [unit.document]
+            text, tokens = self._count(self._sections())
+            if tokens <= budget:
+                low, best, kept = middle, (text, tokens), piece
+            else:
+                high = middle - 1
+        least = self._count([])[1] + self._head(unit.document) + _LEAST
+        if best is None or low < min(4, len(words)):
+            raise BudgetExceeded(
+                f"a budget of {budget} tokens is below what one citation needs here (about {least}): raise the budget",
+                section="documents",
+                needed=least,
+                limit=budget,
+            )
+        self._chosen = {unit.row: kept}
+        return best
+
+    def _touches(self, unit: Unit) -> bool:
+        after = self._chosen.get(unit.row + 1)
+        return (unit.follows and unit.row - 1 in self._chosen) or (after is not None and after.follows)
+
+    def _head(self, document: int) -> int:
+        """Tokens that a document's first run costs beside its text."""
+        if document not in self._heads:
+            source = self._source(document, len(self._order) + 1, None)
+            alone = Section(source, ("x",))
+            self._heads[document] = max(1, self._count([alone, alone])[1] - self._count([alone])[1])
+        return self._heads[document]
+
+    def _source(self, document: int, number: int, pages: tuple[int, int] | None) -> Source:
+        source = self.sources[document]
+        return Source(number, source.document_id, source.title, source.uri, pages if pages is not None else source.pages)
+
+    def _text(self, unit: Unit) -> str:
+        return self.text_of(unit.document, unit.start, unit.end)
+
+    def _runs(self) -> list[Run]:
+        """The chosen units joined: in delivered order of documents, and in text order within each."""
+        by_document: dict[int, list[list[Unit]]] = {document: [] for document in self._order}
+        for row in sorted(self._chosen):
+            unit = self._chosen[row]
+            groups = by_document[unit.document]
+            if groups and unit.follows and groups[-1][-1].row == row - 1:
+                groups[-1].append(unit)
+            else:
+                groups.append([unit])
+        return [
+            Run(document, group[0].start, group[-1].end, self.text_of(document, group[0].start, group[-1].end), tuple(group))
+            for document, groups in by_document.items()
+            for group in groups
+        ]
+
+    def _sections(self) -> list[Section]:
+        runs: dict[int, list[str]] = {}
+        for run in self._runs():
+            runs.setdefault(run.document, []).append(run.text)
+        return [Section(self._source(d, n, None), tuple(runs[d])) for n, d in enumerate(self._order, 1)]
+
+    def _count(self, sections: Sequence[Section]) -> tuple[str, int]:
+        text = self.renderer(sections)
+        return text, self.counter.count(text) + self.framing

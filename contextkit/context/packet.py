@@ -1,0 +1,207 @@
+"""What a context call gives back: the packet, its items and citations, and the receipt that proves them.
+
+Only the records live here; how they come about is `build.py`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contextkit.errors import InputError
+
+Provider = Literal["openai", "anthropic"]
+
+
+class Format(StrEnum):
+    """How a packet's documents are written."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    XML = "xml"
+    MESSAGES = "messages"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Scores(_Record):
+    """The parts of a sentence's score; see `contextkit.retrieval.scoring.Weights` for how they add up."""
+
+    total: float
+    passage: float
+    passage_lexical: float
+    sentence: float
+    sentence_lexical: float
+
+
+class Item(_Record):
+    """One delivered run of text: `document.text[start:end] == text`.
+
+    Attributes:
+        citation: number of the citation it stands under.
+        document_id: whose text it is.
+        start: first character in the document.
+        end: one past the last character.
+        pages: first and last page number, or None.
+        text: the text as delivered (before any escaping of the format).
+        tokens: tokens of the text alone.
+        scores: of its best sentence.
+        why: in one line, what brought it in.
+    """
+
+    citation: int
+    document_id: str
+    start: int
+    end: int
+    pages: tuple[int, int] | None
+    text: str
+    tokens: int
+    scores: Scores
+    why: str
+
+
+class Citation(_Record):
+    """What a mark `[n]` points to.
+
+    Attributes:
+        number: the n.
+        document_id: the document.
+        title: its title, or "".
+        uri: where a person finds it.
+        spans: (start, end) of its runs in the packet, in text order.
+        pages: first and last page number that the runs touch, or None.
+        metadata: the document's metadata.
+        same_text: ids of other documents with exactly the same content that the caller may see.
+    """
+
+    number: int
+    document_id: str
+    title: str
+    uri: str
+    spans: tuple[tuple[int, int], ...]
+    pages: tuple[int, int] | None
+    metadata: dict[str, object]
+    same_text: tuple[str, ...] = ()
+
+
+class Dropped(_Record):
+    """A candidate sentence that was not delivered.
+
+    Attributes:
+        document_id: whose text it is.
+        start: first character.
+        end: one past the last character.
+        score: its total score.
+        reason: "budget" (no room left for it) or "duplicate" (the same sentence is already in).
+    """
+
+    document_id: str
+    start: int
+    end: int
+    score: float
+    reason: Literal["budget", "duplicate"]
+
+
+class Receipt(_Record):
+    """The account of a packet: what was asked, what went in and why, what did not, what it cost and took.
+
+    Attributes:
+        id: names the receipt; derived from its content and time.
+        created: UTC time, ISO 8601.
+        question: as asked.
+        where: the filter, or None.
+        principal: on whose behalf, or None.
+        budget: most tokens allowed.
+        tokens: tokens delivered, everything included.
+        overhead: of these, tokens that are not document text: marks, titles, separators, message framing, the question.
+        model: the model that the tokens were counted for, or "".
+        encoding: the token encoding.
+        exact: False where the count is an upper bound.
+        format: how the packet is written.
+        generation: the index generation that was read.
+        index: the index's unique id.
+        embedder: name and back-end.
+        weights: the score weights in force.
+        confidence: see Packet.
+        citations: the documents delivered.
+        items: the runs delivered.
+        candidates: sentences considered.
+        dropped: the best of the sentences left out (at most 50), best first.
+        dropped_total: how many were left out, by reason.
+        milliseconds: wall time by stage.
+        versions: of contextkit and of the libraries that shape the result.
+    """
+
+    id: str
+    created: str
+    question: str
+    where: dict[str, object] | None
+    principal: str | None
+    budget: int
+    tokens: int
+    overhead: int
+    model: str
+    encoding: str
+    exact: bool
+    format: Format
+    generation: int
+    index: str
+    embedder: str
+    weights: dict[str, float]
+    confidence: float
+    citations: tuple[Citation, ...]
+    items: tuple[Item, ...]
+    candidates: int
+    dropped: tuple[Dropped, ...]
+    dropped_total: dict[str, int]
+    milliseconds: dict[str, float]
+    versions: dict[str, str]
+
+
+class Packet(_Record):
+    """The context for one call: never more tokens than its budget.
+
+    Attributes:
+        question: as asked.
+        text: the context exactly as it is to be sent. For the format "messages": the content of the one user message.
+        tokens: tokens of `text` by the model's encoding; for the format "messages" those of the framing too.
+        budget: the most that `tokens` may be.
+        items: the runs of text in it, in delivered order.
+        citations: what the marks `[n]` point to, by number.
+        confidence: 0 to 1, how likely the packet holds what answers the question.
+        receipt: the full account.
+    """
+
+    question: str
+    text: str
+    tokens: int
+    budget: int
+    items: tuple[Item, ...]
+    citations: tuple[Citation, ...]
+    confidence: float = Field(ge=0, le=1)
+    receipt: Receipt
+
+    def messages(self, provider: Provider = "openai") -> list[dict[str, object]]:
+        """The packet as chat messages: one user turn with the documents, then the question.
+
+        A system prompt and history are the caller's. Only a packet of the format "messages" holds its budget with the question
+        and the framing included; others hold it for the documents.
+
+        Args:
+            provider: "openai" (content is a string) or "anthropic" (content is a list of text blocks).
+        """
+        content = self.text if self.receipt.format is Format.MESSAGES else user_turn(self.text, self.question)
+        if provider == "openai":
+            return [{"role": "user", "content": content}]
+        if provider == "anthropic":
+            return [{"role": "user", "content": [{"type": "text", "text": content}]}]
+        raise InputError(f"no message format for the provider {provider!r}: use 'openai' or 'anthropic'")
+
+
+def user_turn(documents: str, question: str) -> str:
+    """The text of a user turn: documents first, the question last, where models attend best."""
+    return f"{documents}\n\nQuestion: {question}" if documents else f"Question: {question}"
