@@ -24,6 +24,8 @@ from contextkit.retrieval.scoring import Weights
 from contextkit.types import BlockKind, Principal
 
 _DROPPED_KEPT = 50
+_LEAST_UNITS = 256
+_FEW_TOKENS = 6  # a packet of sentences shorter than this on average is not one that anybody reads
 _SHAPING = ("contextkit", "faiss-cpu", "tiktoken", "sentence-transformers", "torch")
 
 
@@ -82,7 +84,7 @@ def build(reader: Reader, request: Request, counter: TokenCounter) -> Packet:
     found = find(reader.catalog, reader.vectors, reader.embedder, request.question, visible)
     sentences = score_sentences(reader.catalog, found, visible, reader.weights)
     clock.lap("retrieve")
-    units = _units(found, sentences)
+    units = _units(found, sentences, request.budget)
     framing = _framing(request, counter)
     packer = Packer(counter, renderer(request.format, request.question), _sources(found), _Texts(found.chunks), framing)
     packed = packer.pack(units, request.budget)
@@ -117,29 +119,46 @@ class _Texts:
         return "".join(parts)
 
 
-def _units(found: Candidates, sentences: Sentences) -> list[Unit]:
-    rows = zip(
-        sentences.chunk.tolist(), sentences.start.tolist(), sentences.end.tolist(), sentences.score.tolist(),
-        sentences.follows.tolist(), strict=True,
-    )  # fmt: skip
-    out: list[Unit] = []
-    head: int | None = None  # row of the header of the table that the walk is in
-    for row, (chunk_row, start, end, score, follows) in enumerate(rows):
-        chunk = found.chunks[chunk_row]
-        text = chunk.text[start - chunk.start : end - chunk.start]
-        in_table = chunk.kind is BlockKind.TABLE or text.startswith("|")
-        if not in_table or not follows:
+def _units(found: Candidates, sentences: Sentences, budget: int) -> list[Unit]:
+    """The best sentences as units, as many as could ever matter to a budget, in text order."""
+    reach = max(_LEAST_UNITS, budget // _FEW_TOKENS)
+    rows = np.arange(len(sentences.score))
+    if len(rows) > reach:
+        rows = np.sort(np.argpartition(-sentences.score, reach)[:reach])
+    needs = _table_heads(found, sentences)
+    return [
+        Unit(row, found.chunks[chunk].content_id, start, end, score, follows, needs.get(row))
+        for row, chunk, start, end, score, follows in zip(
+            rows.tolist(), sentences.chunk[rows].tolist(), sentences.start[rows].tolist(), sentences.end[rows].tolist(),
+            sentences.score[rows].tolist(), sentences.follows[rows].tolist(), strict=True,
+        )
+    ]  # fmt: skip
+
+
+def _table_heads(found: Candidates, sentences: Sentences) -> dict[int, int]:
+    """For each body row of a table, the row of the table's header among the sentences, where that is a candidate too."""
+    out: dict[int, int] = {}
+    first = np.searchsorted(sentences.chunk, np.arange(len(found.chunks) + 1)).tolist()
+    head: int | None = None  # of the table that the walk is in
+    for n, chunk in enumerate(found.chunks):
+        if chunk.kind is not BlockKind.TABLE and "\n|" not in chunk.text:
             head = None
-        if in_table and head is None and follows is not None and _opens_table(chunk, end):
-            head = row
-        out.append(Unit(row, chunk.content_id, start, end, score, follows, head if head != row else None))
+            continue
+        for row in range(first[n], first[n + 1]):
+            start, end = int(sentences.start[row]) - chunk.start, int(sentences.end[row]) - chunk.start
+            if not sentences.follows[row] or (chunk.kind is not BlockKind.TABLE and chunk.text[start] != "|"):
+                head = None
+            if head is not None:
+                out[row] = head
+            elif _opens_table(chunk.text[end : end + 400]):
+                head = row
     return out
 
 
-def _opens_table(chunk: StoredChunk, end: int) -> bool:
-    """Whether the row that ends at `end` is a table's header: the `|---|` line comes next."""
-    following = chunk.text[end - chunk.start :].lstrip()[:200].partition("\n")[0]
-    return following.startswith("|") and not following.strip("|-: ")
+def _opens_table(following: str) -> bool:
+    """Whether a row is a table's header: the `|---|` line follows it."""
+    line = following.lstrip().partition("\n")[0]
+    return line.startswith("|") and not line.strip("|-: ")
 
 
 def _sources(found: Candidates) -> dict[int, Source]:
@@ -181,6 +200,7 @@ class _Account:
         confidence = self._confidence()
         created = datetime.now(UTC).isoformat(timespec="milliseconds")
         reasons = Counter(reason for _, reason in packed.dropped)
+        reasons["budget"] += len(self.sentences.score) - len(packed.dropped) - sum(len(r.units) for r in packed.runs)
         receipt = Receipt(
             id=_name(created, request.question, packed.text),
             created=created,

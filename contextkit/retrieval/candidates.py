@@ -131,7 +131,7 @@ def score_sentences(catalog: Catalog, found: Candidates, visible: Visible, weigh
     counts = np.array([len(c.sentences) for c in chunks], np.int64)
     chunk = np.repeat(np.arange(len(chunks)), counts)
     spans = np.concatenate([c.sentences for c in chunks])
-    dense = _sentence_cosines(catalog.sentence_vectors([c.id for c in chunks]), counts, found)
+    dense = _sentence_cosines(*catalog.sentence_cosines([c.id for c in chunks], found.question), counts, found)
     clock.lap("sentence vectors")
     texts = [c.text[s - c.start : e - c.start] for c in chunks for s, e in c.sentences.tolist()]
     frequencies = catalog.document_frequencies(list(found.terms))
@@ -144,16 +144,12 @@ def score_sentences(catalog: Catalog, found: Candidates, visible: Visible, weigh
     return Sentences(chunk, spans[:, 0], spans[:, 1], follows, dense, lexical, score)
 
 
-def _sentence_cosines(stored: Sequence[Floats], counts: NDArray[np.int64], found: Candidates) -> Floats:
+def _sentence_cosines(stored: Floats, have: NDArray[np.int64], counts: NDArray[np.int64], found: Candidates) -> Floats:
     """Cosines of all sentences; a chunk without sentence vectors lends its own cosine to its sentences."""
+    if np.array_equal(have, counts):
+        return stored
     out = np.repeat(found.passage, counts)
-    at = 0
-    if all(len(v) == n for v, n in zip(stored, counts.tolist(), strict=True)):
-        return np.asarray(np.concatenate(stored) @ found.question, np.float32)
-    for vectors, n in zip(stored, counts.tolist(), strict=True):
-        if len(vectors) == n:
-            out[at : at + n] = vectors @ found.question
-        at += n
+    out[np.repeat(have == counts, counts)] = stored[np.repeat(have == counts, have)]
     return out
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contextkit.retrieval.terms import terms
+from contextkit.retrieval.terms import finder
 
 Floats = NDArray[np.float32]
 
@@ -51,11 +51,12 @@ def bm25_sentences(texts: Sequence[str], weights: Mapping[str, float]) -> Floats
     """
     out = np.zeros(len(texts), np.float32)
     mean = sum(map(len, texts)) / max(1, len(texts)) or 1.0
+    find = finder(weights.keys())
     for i, text in enumerate(texts):
-        found = Counter(t for t in terms(text) if t in weights)
+        found = find(text)
         if found:
             norm = _K1 * (1 - _B + _B * len(text) / mean)
-            out[i] = sum(weights[t] * n * (_K1 + 1) / (n + norm) for t, n in found.items())
+            out[i] = sum(weights[t] * n * (_K1 + 1) / (n + norm) for t, n in Counter(found).items())
     return out
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
 from functools import lru_cache
 
 import Stemmer
@@ -19,6 +19,7 @@ TERMS_VERSION = "1"
 _WORD = re.compile(r"[^\W_]+(?:[_.\-'’:/+][^\W_]+)*", re.UNICODE)
 _PART = re.compile(r"[^\W_]+", re.UNICODE)
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_CAMEL_INSIDE = re.compile(r"[a-z\d][A-Z]|[A-Z]{2}[a-z]")
 # Scripts written without spaces: Thai, Lao, Khmer, kana, Han, Hangul stays (it has spaces).
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 _CLITICS = frozenset({"s", "t", "re", "ve", "ll", "d", "m"})
@@ -42,9 +43,9 @@ _local = threading.local()
 
 @lru_cache(maxsize=200_000)
 def _stem(word: str) -> str:
-    """The Snowball English stem of a lower-case word; words of other scripts come back as they are."""
+    """The Snowball English stem of a lower-case word without its accents; words with digits come back as they are."""
     if not word.isascii():
-        word = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+        word = "".join(c for c in unicodedata.normalize("NFKD", word) if c.isalnum())
     if _HAS_DIGIT.search(word):
         return word
     stemmer = getattr(_local, "stemmer", None)
@@ -94,10 +95,7 @@ def terms(text: str) -> list[str]:
     "NB-1042" gives nb, 1042 and nb_1042; "snake_case" its words and snake_case; "HttpClient" httpclient, http and client;
     scripts without spaces give character pairs. Every term is made of letters, digits and "_" only. "" gives [].
     """
-    out: list[str] = []
-    for match in _WORD.finditer(text):
-        out.extend(_expand(match.group()))
-    return out
+    return [t for match in _WORD.findall(text) for t in _expand(match) if t]
 
 
 def content_terms(text: str) -> list[str]:
@@ -111,6 +109,24 @@ def content_terms(text: str) -> list[str]:
     return kept or list(dict.fromkeys(terms(text)))
 
 
-def joined(texts: Sequence[str]) -> list[str]:
-    """The terms of each text as one string with blanks between, as the full-text index stores them."""
-    return [" ".join(terms(text)) for text in texts]
+def finder(wanted: Collection[str]) -> Callable[[str], list[str]]:
+    """A function that gives those terms of a text that are wanted: `[t for t in terms(text) if t in wanted]`, several times faster.
+
+    Only words that begin like a wanted stem are looked at. The few irregular stems of English ("dying": "die") are missed.
+    """
+    starts = sorted({_beginning(term.partition("_")[0]) for term in wanted})
+    if not starts:
+        return lambda _: []
+    likely = re.compile(r"(?<![^\W_])(?:" + "|".join(map(re.escape, starts)) + r")[^\W_]*(?:[_.\-'’:/+][^\W_]+)*", re.IGNORECASE)
+
+    def find(text: str) -> list[str]:
+        plain = text.isascii() and not _CAMEL_INSIDE.search(text)
+        found = likely.findall(text) if plain else _WORD.findall(text)
+        return [t for match in found for t in _expand(match) if t in wanted]
+
+    return find
+
+
+def _beginning(stem: str) -> str:
+    """What every word with that stem begins with: stemming changes the last letter at most ("city": "citi")."""
+    return stem if stem.isdigit() else stem[: max(1, min(4, len(stem) - 1))]
