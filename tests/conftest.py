@@ -1,0 +1,42 @@
+"""What several test folders share: the example library, indexed once a test process with the real embedder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LIBRARY = ROOT / "examples" / "library"
+
+
+@pytest.fixture(scope="session")
+def library_index(tmp_path_factory):
+    """Folder of an index of the example library; open it for reading."""
+    import contextkit as ck
+    from contextkit.embedding import LocalEmbedder
+
+    folder = tmp_path_factory.mktemp("library") / "index"
+    # float32: the same packets on every processor
+    with ck.open(folder, embedder=LocalEmbedder(precision="float32")) as kit:
+        report = kit.sync(LIBRARY)
+    assert report.failed == 0, report.failures
+    return folder
+
+
+@pytest.fixture
+def library_kit(library_index):
+    """The example library's kit."""
+    import contextkit as ck
+    from contextkit.embedding import LocalEmbedder
+
+    with ck.open(library_index, embedder=LocalEmbedder(precision="float32")) as kit:
+        yield kit
+
+
+@pytest.fixture(scope="session")
+def questions():
+    """The example library's questions: (demo questions, others)."""
+    found = json.loads((ROOT / "examples" / "questions.json").read_text(encoding="utf-8"))
+    return found["questions"], found["more"]
