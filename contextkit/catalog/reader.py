@@ -131,10 +131,10 @@ class CatalogReader:
             self._lengths = known = postings.lengths(c, self._lengths)
             return postings.search(c, terms, k, allowed, known, header_weight)
 
-    def document_frequencies(self, terms: Sequence[str]) -> dict[str, int]:
-        """In how many chunks of the index each term is; 0 for unknown ones."""
+    def document_frequencies(self, terms: Sequence[str], allowed: NDArray[np.bool_]) -> dict[str, int]:
+        """In how many of the allowed chunks each term is; 0 for unknown ones."""
         with self._db.reading() as c:
-            return postings.document_frequencies(c, terms)
+            return postings.document_frequencies(c, terms, allowed)
 
     # ---------------------------------------------------------------------------------------------------------------------- read
 
@@ -167,6 +167,11 @@ class CatalogReader:
         """A float32 (sentences, dimension), unit length, a chunk in the order of `ids`; (0, dimension) where there are none."""
         with self._db.reading() as c:
             return reading.sentence_vectors(c, [int(i) for i in ids], self._codecs[1], self.dimension)
+
+    def passage_cosines(self, ids: Sequence[int], query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cosines (float32) of a unit vector with the chunks' passages, in the order of `ids`."""
+        with self._db.reading() as c:
+            return reading.passage_cosines(c, [int(i) for i in ids], query, self._codecs[0], self.dimension)
 
     def sentence_cosines(self, ids: Sequence[int], query: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Cosines (float32) of a unit vector with all sentences of the chunks, in the order of `ids`, and (int64) how many each

@@ -100,14 +100,14 @@ def chunks_between(connection: sqlite3.Connection, content_id: int, first: int, 
 
 def passages(connection: sqlite3.Connection, ids: Sequence[int], codec: Codec, dimension: int) -> NDArray[np.float32]:
     """float32 (n, dimension) in the order of `ids`."""
-    found: dict[int, bytes] = {}
-    for marks, part in parts(ids):
-        found.update(
-            connection.execute(
-                f"SELECT k.id, v.passage FROM chunks k JOIN vectors v ON v.id = k.vector_id WHERE k.id IN ({marks})", part
-            )
-        )
-    return codec.decode(b"".join(_there(found, i) for i in ids), dimension)
+    return codec.decode(b"".join(_vector_data(connection, "passage", ids)), dimension)
+
+
+def passage_cosines(
+    connection: sqlite3.Connection, ids: Sequence[int], query: NDArray[np.float32], codec: Codec, dimension: int
+) -> NDArray[np.float32]:
+    """float32 (n,) in the order of `ids`."""
+    return codec.cosines(b"".join(_vector_data(connection, "passage", ids)), dimension, query)
 
 
 def passages_after(
@@ -126,7 +126,7 @@ def sentence_vectors(
     connection: sqlite3.Connection, ids: Sequence[int], codec: Codec, dimension: int
 ) -> list[NDArray[np.float32]]:
     """A float32 (sentences, dimension) a chunk in the order of `ids`; (0, dimension) where the embedder gave none."""
-    data = _sentence_data(connection, ids)
+    data = _vector_data(connection, "sentences", ids)
     decoded = codec.decode(b"".join(data), dimension)
     ends = np.cumsum([len(d) // codec.size(dimension) for d in data], dtype=np.int64)
     return [decoded[a:b] for a, b in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=False)]
@@ -136,16 +136,17 @@ def sentence_cosines(
     connection: sqlite3.Connection, ids: Sequence[int], query: NDArray[np.float32], codec: Codec, dimension: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Cosines (float32) of all the chunks' sentences in the order of `ids`, and how many (int64) each chunk has vectors of."""
-    data = _sentence_data(connection, ids)
+    data = _vector_data(connection, "sentences", ids)
     counts = np.array([len(d) // codec.size(dimension) for d in data], dtype=np.int64)
     return codec.cosines(b"".join(data), dimension, query), counts
 
 
-def _sentence_data(connection: sqlite3.Connection, ids: Sequence[int]) -> list[bytes]:
+def _vector_data(connection: sqlite3.Connection, column: str, ids: Sequence[int]) -> list[bytes]:
+    """The stored vectors ("passage" or "sentences") of each chunk in the order of `ids`."""
     found: dict[int, bytes] = {}
     for marks, part in parts(ids):
         rows = connection.execute(
-            f"SELECT k.id, v.sentences FROM chunks k JOIN vectors v ON v.id = k.vector_id WHERE k.id IN ({marks})", part
+            f"SELECT k.id, v.{column} FROM chunks k JOIN vectors v ON v.id = k.vector_id WHERE k.id IN ({marks})", part
         )
         found.update((chunk, data or b"") for chunk, data in rows)
     return [_there(found, i) for i in ids]

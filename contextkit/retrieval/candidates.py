@@ -105,7 +105,7 @@ def find(
     lexical = dict(zip(lexical_ids.tolist(), share_of_best(lexical_scores).tolist(), strict=True))
     missing = [i for i in lexical if i not in passage]
     if missing:
-        passage.update(zip(missing, (catalog.passage_vectors(missing) @ query[0]).tolist(), strict=True))
+        passage.update(zip(missing, catalog.passage_cosines(missing, query[0]).tolist(), strict=True))
     chunks = sorted(catalog.chunks(list(passage)), key=lambda c: (c.content_id, c.ordinal))
     documents = catalog.documents_of({c.content_id for c in chunks}, visible)
     chunks = [c for c in chunks if c.content_id in documents]
@@ -134,7 +134,7 @@ def score_sentences(catalog: Catalog, found: Candidates, visible: Visible, weigh
     dense = _sentence_cosines(*catalog.sentence_cosines([c.id for c in chunks], found.question), counts, found)
     clock.lap("sentence vectors")
     texts = [c.text[s - c.start : e - c.start] for c in chunks for s, e in c.sentences.tolist()]
-    frequencies = catalog.document_frequencies(list(found.terms))
+    frequencies = catalog.document_frequencies(found.terms, visible.allowed)
     lexical = share_of_best(bm25_sentences(texts, idf(frequencies, max(visible.n_chunks, *frequencies.values(), 1))))
     own = found.fused(weights)[chunk] + weights.sentence * dense + weights.sentence_lexical * lexical
     follows = _follows(chunks, counts)

@@ -1,0 +1,1 @@
+"""Sources of documents behind `contextkit.protocols.Connector`, found by the entry-point group `contextkit.connectors`."""

@@ -1,0 +1,187 @@
+"""The catalogue of an index: one folder, one SQLite file that is the truth. `Catalog` opens it and is all that other parts use.
+
+How rows are read and written is in the modules beside; vectors in memory are in `contextkit.catalog.vectors`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from filelock import FileLock
+
+from contextkit.catalog import commit, database, lock, manifest, staging
+from contextkit.catalog.reader import NAME, CatalogReader
+from contextkit.catalog.records import Collected, Committed, Identity
+from contextkit.errors import IndexDamaged, IndexNotFound, InputError
+from contextkit.types import EmbedderInfo
+
+
+class Catalog(CatalogReader):
+    """An open index folder. Made by `Catalog.create` or `Catalog.open`.
+
+    Reading is safe from any thread, and beside a writer in this or any other process. Writing needs `writing()`.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        super().__init__(folder, read_only=read_only)
+        self._lock = FileLock(folder / lock.NAME)
+
+    # ---------------------------------------------------------------------------------------------------------------------- open
+
+    @classmethod
+    def create(
+        cls, folder: str | Path, embedder: EmbedderInfo, *, chunker: str = "", parser: str = "", terms: str = ""
+    ) -> Catalog:
+        """A new, empty index in `folder`, which is made where it does not exist.
+
+        Raises:
+            InputError: the folder holds other files, or is a file.
+        """
+        folder = Path(folder)
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file: an index is a folder; name another place")
+        if exists(folder):
+            raise InputError(f"{folder} is an index already: open it, or name another folder")
+        strangers = sorted(p.name for p in folder.iterdir() if not _ours(p.name)) if folder.exists() else []
+        if strangers:
+            raise InputError(
+                f"{folder} holds other files ({', '.join(strangers[:3])}{', ...' if len(strangers) > 3 else ''}): "
+                "an index needs a folder of its own; name a new or an empty one"
+            )
+        with database.translated(folder / NAME):
+            folder.mkdir(parents=True, exist_ok=True)
+            identity = Identity(uuid.uuid4().hex, commit.now(), embedder, chunker, parser, terms)
+            with lock.held(FileLock(folder / lock.NAME), 30.0, ""):
+                if not exists(folder):  # another process may have been first
+                    database.make(folder / NAME, identity)
+                    manifest.sync_folder(folder)
+        return cls(folder)
+
+    @classmethod
+    def open(cls, folder: str | Path, *, read_only: bool = False) -> Catalog:
+        """The index in `folder`.
+
+        Raises:
+            IndexNotFound: there is none.
+            IndexDamaged: it cannot be read.
+            IndexMismatch: it was written by a newer contextkit.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            what = "it is a file" if folder.exists() else "the folder does not exist"
+            raise IndexNotFound(f"no index in {folder}: {what}")
+        if not exists(folder):
+            if (folder / manifest.NAME).exists():
+                raise IndexDamaged(
+                    f"the index {folder} has lost its {NAME}: restore a copy of the folder, or remove it and build again"
+                )
+            raise IndexNotFound(f"no index in {folder}: there is no {NAME}; build one with `contextkit index build`")
+        return cls(folder, read_only=read_only)
+
+    # --------------------------------------------------------------------------------------------------------------- generations
+
+    def rollback(self, generation: int, *, note: str = "", wait: float = 30.0) -> Committed:
+        """Makes a new generation that shows what `generation` showed. Raises InputError where it is not kept."""
+        with self.writing("rollback", wait=wait) as run, self._db.transaction() as c:
+            return commit.rollback(c, run, generation, note=note or f"rollback to {generation}")
+
+    def pin(self, generation: int, name: str | None, *, wait: float = 30.0) -> None:
+        """Keeps a generation from gc under a name, or lets it go again (None)."""
+        with self.writing("pin", wait=wait), self._db.transaction() as c:
+            commit.pin(c, generation, name)
+
+    def gc(self, keep: int = 5, *, wait: float = 30.0) -> Collected:
+        """Drops all generations but the last `keep` and the pinned ones, and gives the space back."""
+        with self.writing("gc", wait=wait):
+            self._db.checkpoint()
+            before = self.size()
+            with self._db.transaction() as c:
+                gone = commit.collect(c, keep)
+            self._db.vacuum()
+            if gone["chunks"]:
+                for path in self.folder.glob("vectors.*"):
+                    path.unlink()
+        return Collected(
+            gone["generations"], gone["documents"], gone["contents"], gone["chunks"], gone["vectors"], before, self.size()
+        )
+
+    # --------------------------------------------------------------------------------------------------------------------- write
+
+    @contextmanager
+    def writing(self, verb: str, source: str | None = None, *, wait: float = 30.0) -> Iterator[int]:
+        """Holds the writer's lock during the block and notes the run, whose id it gives.
+
+        Raises:
+            IndexLocked: another writer did not finish within `wait` seconds.
+            ReadOnlyIndex: the index was opened for reading.
+        """
+        with lock.held(self._lock, 0 if self.read_only else wait, self._owner()):
+            with self._db.transaction() as c:
+                run = lock.begin(c, None if source is None else self._source(c, source), verb)
+            outcome = "failed"
+            try:
+                yield run
+                outcome = "done"
+            except KeyboardInterrupt:
+                outcome = "interrupted"
+                raise
+            finally:
+                with self._db.transaction() as c:
+                    lock.end(c, run, outcome)
+
+    def _owner(self) -> str:
+        with self._db.reading() as c:
+            return lock.owner(c)
+
+    def _source(self, connection: sqlite3.Connection, name: str) -> int:
+        connection.execute("INSERT INTO sources (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+        return int(connection.execute("SELECT id FROM sources WHERE name = ?", (name,)).fetchone()[0])
+
+    def stage(
+        self,
+        source: str,
+        contents: Sequence[staging.NewContent],
+        vectors: Sequence[staging.NewVectors],
+        documents: Sequence[staging.NewDocument],
+        terms: staging.Terms,
+    ) -> None:
+        """Stores contents, vectors and versions to come in one transaction; nothing shows before `commit`."""
+        with self._db.transaction() as c:
+            staging.contents(c, contents, vectors, terms, self._codecs)
+            staging.documents(c, self._source(c, source), documents)
+
+    def commit(
+        self, run: int, source: str, retire: Sequence[str] = (), *, note: str = "", cursor: str | None = None
+    ) -> Committed:
+        """Makes a generation of what is staged for a source, without the documents in `retire`."""
+        with self._db.transaction() as c:
+            return commit.commit(c, run, (self._source(c, source), source), retire, note=note, cursor=cursor)
+
+    def unstage(self, source: str, ids: Iterable[str]) -> None:
+        """Forgets staged versions; their contents stay until gc."""
+        with self._db.transaction() as c:
+            row = self._source(c, source)
+            c.executemany("DELETE FROM staged WHERE source_id = ? AND document_id = ?", ((row, i) for i in ids))
+
+    def update_identity(self, *, chunker: str, parser: str, terms: str) -> None:
+        """Notes the configuration of the run at hand."""
+        changed = replace(self.identity, chunker=chunker, parser=parser, terms=terms)
+        if asdict(changed) != asdict(self.identity):
+            with self._db.transaction() as c:
+                manifest.store(c, changed)
+            self.identity = changed
+            manifest.write(self.folder, changed)
+
+
+def exists(folder: str | Path) -> bool:
+    """Whether there is an index in that folder."""
+    return (Path(folder) / NAME).is_file()
+
+
+def _ours(name: str) -> bool:
+    return name == lock.NAME or name.startswith((f"{NAME}.new", f".{manifest.NAME}."))

@@ -1,0 +1,289 @@
+"""The lexical index: which chunk has which term how often, and BM25 over it.
+
+SQLite's FTS5 was measured here first: with the bm25 of every match computed one by one, a common question over 100,000 chunks
+took 24 ms (p95 51) against 0.6 ms (p95 1.5) for posting lists read whole and scored with numpy, at 548 against 212 bytes a
+chunk. So terms are stored as posting lists in ordinary tables, in the same transactions as the chunks.
+
+A segment covers the chunks of one staging step. Per term and segment one row holds the ids as differences in 1, 2 or 4 bytes, and
+one byte a chunk with the counts: 6 bits for the body (at most 63), 2 for the header (at most 3). Segments of like size are
+merged, so that there are few. Rows of chunks that no generation shows are masked by the caller and leave with gc.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+K1 = 1.2
+B = 0.75
+_FAN = 8  # segments of one size class are merged when there are so many
+_CLASS = 8  # and a class holds segments up to so many times larger
+_BLOCK = 500_000  # postings of a merge held at once, at least
+_LARGE = 65_536  # chunks; a segment of that size is left alone until gc
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """What BM25 needs of all chunks.
+
+    Attributes:
+        epoch: the state of the lexical index that it was read at.
+        count: chunks in the index.
+        norms: float32 by chunk id: K1 * (1 - B + B * length / mean length).
+    """
+
+    epoch: int
+    count: int
+    norms: NDArray[np.float32]
+
+
+# ------------------------------------------------------------------------------------------------------------------ writing
+
+
+def add(connection: sqlite3.Connection, first: int, headers: Sequence[Sequence[str]], bodies: Sequence[Sequence[str]]) -> None:
+    """Puts the terms of the chunks first, first + 1, ... in as one segment, and merges where there are many."""
+    if not bodies:
+        return
+    vocabulary: dict[str, int] = {}
+    terms: list[int] = []
+    for texts in (headers, bodies):
+        terms.extend(vocabulary.setdefault(term, len(vocabulary)) for text in texts for term in text)
+    header_lengths = np.array([len(t) for t in headers], dtype=np.int64)
+    body_lengths = np.array([len(t) for t in bodies], dtype=np.int64)
+    n = len(bodies)
+    chunk = np.concatenate([np.repeat(np.arange(n), header_lengths), np.repeat(np.arange(n), body_lengths)])
+    keys = np.array(terms, dtype=np.int64) * n + chunk
+    is_body = np.arange(len(keys)) >= header_lengths.sum()
+    pairs, inverse = np.unique(keys, return_inverse=True)
+    body = np.bincount(inverse[is_body], minlength=len(pairs))
+    header = np.bincount(inverse[~is_body], minlength=len(pairs))
+    counts = (np.minimum(body, 63) | (np.minimum(header, 3) << 6)).astype(np.uint8)
+    term_of, chunk_of = np.divmod(pairs, n)
+    having = np.bincount(term_of, minlength=len(vocabulary))
+    lengths = np.minimum(header_lengths + body_lengths, 65_535).astype("<u2")
+    segment = _segment(connection, first, first + n, lengths)
+    connection.executemany(
+        "INSERT INTO postings VALUES (?, ?, ?, ?)",
+        zip(repeat(segment), vocabulary, having.tolist(), _pack(chunk_of, counts, having), strict=False),
+    )
+    _merge_small(connection)
+    touch(connection)
+
+
+def touch(connection: sqlite3.Connection) -> None:
+    """Tells readers that what they keep of the lexical index is out of date."""
+    connection.execute("UPDATE state SET value = value + 1 WHERE key = 'lexical_epoch'")
+
+
+def _segment(connection: sqlite3.Connection, first: int, stop: int, lengths: NDArray[np.uint16]) -> int:
+    row = connection.execute(
+        "INSERT INTO segments (first_chunk, stop_chunk, lengths) VALUES (?, ?, ?) RETURNING id", (first, stop, lengths.tobytes())
+    ).fetchone()
+    return int(row[0])
+
+
+def _pack(places: NDArray[np.int64], counts: NDArray[np.uint8], n: NDArray[np.int64]) -> Iterator[bytes]:
+    """The data of many lists that stand one after the other, the i-th with n[i] > 0 chunks.
+
+    One byte for the width, then the differences, then the counts.
+    """
+    if not len(n):
+        return
+    ends = np.cumsum(n)
+    starts = ends - n
+    steps = np.diff(places, prepend=0)
+    steps[starts] = places[starts]
+    widths = np.digitize(np.maximum.reduceat(steps, starts), [256, 65_536])
+    forms = [steps.astype(f"<u{width}").tobytes() for width in (1, 2, 4)]
+    tail = counts.tobytes()
+    for start, end, form in zip(starts.tolist(), ends.tolist(), widths.tolist(), strict=True):
+        width = 1 << form
+        yield bytes((width,)) + forms[form][start * width : end * width] + tail[start:end]
+
+
+def _unpack(data: Sequence[bytes], n: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Places within their segments and count bytes of many lists, one after the other."""
+    sizes = np.asarray(n, dtype=np.int64)
+    starts = np.cumsum(sizes) - sizes
+    steps = np.empty(int(sizes.sum()), dtype=np.int64)
+    widths = np.fromiter((d[0] for d in data), dtype=np.int64, count=len(data))
+    for width in (1, 2, 4):
+        chosen = np.flatnonzero(widths == width)
+        if not len(chosen):
+            continue
+        flat = np.frombuffer(b"".join(data[i][1 : -n[i]] for i in chosen.tolist()), dtype=f"<u{width}")
+        own = sizes[chosen]
+        steps[np.repeat(starts[chosen] - (np.cumsum(own) - own), own) + np.arange(len(flat))] = flat
+    total = np.cumsum(steps)
+    places = total - np.repeat(total[starts] - steps[starts], sizes)
+    return places, np.frombuffer(b"".join(d[-size:] for d, size in zip(data, n, strict=True)), dtype=np.uint8)
+
+
+def _merge_small(connection: sqlite3.Connection) -> None:
+    """Merges the youngest segments while the last `_FAN` of them are of one size class."""
+    while True:
+        rows = connection.execute(
+            "SELECT id, stop_chunk - first_chunk FROM segments ORDER BY first_chunk DESC LIMIT ?", (_FAN,)
+        ).fetchall()
+        sizes = [int(size) for _, size in rows]
+        if len(rows) < _FAN or max(sizes) >= _LARGE or max(sizes) > _CLASS * max(1, min(sizes)):
+            return
+        rewrite(connection, [int(row[0]) for row in rows])
+
+
+def rewrite(connection: sqlite3.Connection, segments: Sequence[int], living: NDArray[np.bool_] | None = None) -> None:
+    """Replaces segments by one that has only the living chunks (a mask by chunk id; None: all)."""
+    marks = ", ".join("?" * len(segments))
+    parts = connection.execute(
+        f"SELECT id, first_chunk, stop_chunk, lengths FROM segments WHERE id IN ({marks}) ORDER BY first_chunk", segments
+    ).fetchall()
+    if not parts:
+        return
+    first, stop = int(parts[0][1]), int(parts[-1][2])
+    lengths = np.zeros(stop - first, dtype="<u2")
+    bases: dict[int, int] = {}
+    for part, start, end, data in parts:
+        bases[part] = int(start) - first
+        lengths[start - first : end - first] = np.frombuffer(data, dtype="<u2")
+    keep = None if living is None else np.zeros(stop - first, dtype=np.bool_)
+    if keep is not None and living is not None:
+        inside = living[first:stop]
+        keep[: len(inside)] = inside
+        lengths[~keep] = 0
+    merged = _merged(connection, segments, bases, keep)
+    connection.execute(f"DELETE FROM postings WHERE segment_id IN ({marks})", segments)
+    connection.execute(f"DELETE FROM segments WHERE id IN ({marks})", segments)
+    if merged:
+        segment = _segment(connection, first, stop, lengths)
+        rows = ((segment, term, n, data) for term, n, data in merged)
+        connection.executemany("INSERT INTO postings VALUES (?, ?, ?, ?)", rows)
+
+
+def _merged(
+    connection: sqlite3.Connection, segments: Sequence[int], bases: dict[int, int], keep: NDArray[np.bool_] | None
+) -> list[tuple[str, int, bytes]]:
+    """(term, n, data) of all terms over the segments, places counted from the first one."""
+    marks = ", ".join("?" * len(segments))
+    rows = connection.execute(
+        "SELECT p.term, p.segment_id, p.n, p.data FROM postings p JOIN segments s ON s.id = p.segment_id "
+        f"WHERE p.segment_id IN ({marks}) ORDER BY p.term, s.first_chunk",
+        segments,
+    )
+    out: list[tuple[str, int, bytes]] = []
+    block: list[tuple[str, int, int, bytes]] = []
+    waiting = 0
+    for row in rows:
+        if waiting > _BLOCK and row[0] != block[-1][0]:  # bounds the memory that a large merge takes
+            out.extend(_joined(block, bases, keep))
+            block, waiting = [], 0
+        block.append(row)
+        waiting += row[2]
+    out.extend(_joined(block, bases, keep))
+    return out
+
+
+def _joined(
+    block: Sequence[tuple[str, int, int, bytes]], bases: dict[int, int], keep: NDArray[np.bool_] | None
+) -> Iterator[tuple[str, int, bytes]]:
+    """The lists of each term joined to one; rows are ordered by term and chunk."""
+    if not block:
+        return
+    terms, segments, sizes, data = zip(*block, strict=True)
+    n = np.array(sizes, dtype=np.int64)
+    places, counts = _unpack(data, sizes)
+    places += np.repeat(np.array([bases[s] for s in segments], dtype=np.int64), n)
+    vocabulary = {term: i for i, term in enumerate(dict.fromkeys(terms))}
+    owner = np.repeat(np.array([vocabulary[term] for term in terms], dtype=np.int64), n)
+    if keep is not None:
+        kept = keep[places]
+        places, counts, owner = places[kept], counts[kept], owner[kept]
+    having = np.bincount(owner, minlength=len(vocabulary))
+    left = having > 0
+    names = [term for term, some in zip(vocabulary, left.tolist(), strict=True) if some]
+    yield from zip(names, having[left].tolist(), _pack(places, counts, having[left]), strict=True)
+
+
+# ------------------------------------------------------------------------------------------------------------------ reading
+
+
+def lengths(connection: sqlite3.Connection, known: Lengths | None) -> Lengths:
+    """What BM25 needs of all chunks; `known` again where nothing changed since."""
+    epoch = int(connection.execute("SELECT value FROM state WHERE key = 'lexical_epoch'").fetchone()[0])
+    if known is not None and known.epoch == epoch:
+        return known
+    parts = connection.execute("SELECT first_chunk, stop_chunk, lengths FROM segments ORDER BY first_chunk").fetchall()
+    size = int(parts[-1][1]) if parts else 0
+    values = np.zeros(size, dtype=np.float32)
+    for first, stop, data in parts:
+        values[first:stop] = np.frombuffer(data, dtype="<u2")
+    count = int(np.count_nonzero(values))
+    mean = float(values.sum()) / count if count else 1.0
+    norms = np.float32(K1) * (np.float32(1 - B) + values * np.float32(B / max(mean, 1e-9)))
+    return Lengths(epoch, count, norms.astype(np.float32))
+
+
+def _postings(connection: sqlite3.Connection, term: str) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    rows = connection.execute(
+        "SELECT s.first_chunk, p.n, p.data FROM segments s CROSS JOIN postings p ON p.segment_id = s.id AND p.term = ?", (term,)
+    ).fetchall()
+    if not rows:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint8)
+    first, n, data = zip(*rows, strict=True)
+    places, counts = _unpack(data, n)
+    return places + np.repeat(np.array(first, dtype=np.int64), n), counts
+
+
+def search(
+    connection: sqlite3.Connection,
+    terms: Sequence[str],
+    k: int,
+    allowed: NDArray[np.bool_],
+    known: Lengths,
+    header_weight: float,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The k best allowed chunks by BM25: int64 ids and float32 scores above 0, best first, ties by lower id; fewer where
+    fewer have any of the terms.
+
+    A term is as rare as it is among the allowed chunks: a filtered search ranks as an index of those documents alone would,
+    and texts that the caller may not see do not show in the scores.
+    """
+    scores = np.zeros(len(known.norms), dtype=np.float32)
+    total = int(np.count_nonzero(allowed))
+    byte = np.arange(256)
+    weight = ((byte & 63) + header_weight * (byte >> 6)).astype(np.float32)
+    for term in dict.fromkeys(terms):
+        ids, counts = _allowed(*_postings(connection, term), allowed)
+        if not len(ids):
+            continue
+        rarity = np.float32(np.log1p((total - len(ids) + 0.5) / (len(ids) + 0.5)))
+        frequency = weight[counts]
+        scores[ids] += rarity * np.float32(K1 + 1) * frequency / (frequency + known.norms[ids])
+    found = np.flatnonzero(scores)
+    values = scores[found]
+    if len(found) > k > 0:
+        edge = np.partition(values, len(values) - k)[len(values) - k]
+        inside = values >= edge
+        found, values = found[inside], values[inside]
+    order = np.lexsort((found, -values))[:k]
+    return found[order].astype(np.int64), values[order]
+
+
+def document_frequencies(connection: sqlite3.Connection, terms: Sequence[str], allowed: NDArray[np.bool_]) -> dict[str, int]:
+    """In how many allowed chunks each term is (0 where in none)."""
+    return {term: len(_allowed(*_postings(connection, term), allowed)[0]) for term in dict.fromkeys(terms)}
+
+
+def _allowed(
+    ids: NDArray[np.int64], counts: NDArray[np.uint8], allowed: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    inside = int(np.searchsorted(ids, len(allowed)))
+    keep = allowed[ids[:inside]]
+    return (ids, counts) if inside == len(ids) and keep.all() else (ids[:inside][keep], counts[:inside][keep])

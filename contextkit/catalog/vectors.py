@@ -1,0 +1,195 @@
+"""Keeps a vector index in memory in step with the catalogue, and its file as a shortcut to the next start.
+
+The file is derived: it may be missing, old, damaged or of another index; the catalogue fills what it lacks, and what was wrong is
+noted in `Vectors.notes`. Vectors of chunks that nothing shows any more stay in until gc; the caller's mask hides them.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from contextkit.catalog.catalog import Catalog
+from contextkit.catalog.manifest import write_atomically
+from contextkit.catalog.visibility import Visible
+from contextkit.errors import ContextkitError, IndexDamaged
+from contextkit.protocols import VectorIndex
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BATCH = 16_384
+FOLD = 4_096
+"""`save` writes the file only where it lacks at least so many chunks, or a tenth."""
+
+
+class Vectors:
+    """The passages of an index for searching. Safe from any thread.
+
+    Args:
+        catalog: the truth.
+        new: makes an empty index of a dimension.
+        load: reads an index file of a dimension; raises IndexDamaged where it cannot.
+        kind: names the index type; the file is "vectors.KIND".
+    """
+
+    def __init__(
+        self, catalog: Catalog, new: Callable[[int], VectorIndex], load: Callable[[Path, int], VectorIndex], kind: str = "faiss"
+    ) -> None:
+        self._catalog = catalog
+        self._new = new
+        self._load = load
+        self._path = catalog.folder / f"vectors.{kind}"
+        self._card = catalog.folder / "vectors.json"
+        self._index: VectorIndex | None = None
+        self._last = 0
+        self._filed = 0
+        self._gate = _Gate()
+        self.notes: list[str] = []
+        """What was found wrong with the file, and that it was made good."""
+
+    def __len__(self) -> int:
+        self.refresh()
+        return len(self._index) if self._index is not None else 0
+
+    def search(self, queries: NDArray[np.float32], k: int, visible: Visible) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The nearest permitted chunks: int64 ids (q, k) and float32 scores (q, k), best first, ties by lower id, places without
+        a chunk -1 and -inf.
+        """
+        self.refresh()
+        with self._gate.shared():
+            if self._index is None:
+                raise ContextkitError("the vector index is not loaded")
+            # Chunks staged since, or retired and not collected yet, are in the index too: only an exact fit needs no mask
+            whole = visible.whole and len(self._index) == visible.n_chunks
+            return self._index.search(queries, k, None if whole else visible.allowed)
+
+    def refresh(self) -> None:
+        """Takes in what the catalogue has and the index in memory lacks."""
+        last = self._catalog.last_chunk()
+        if self._index is not None and last <= self._last:
+            return
+        with self._gate.exclusive():
+            if self._index is None:
+                self._index, self._last = self._from_file()
+                self._filed = self._last
+            while self._last < last:
+                ids, vectors = self._catalog.passages_after(self._last, _BATCH)
+                if not len(ids):
+                    self._last = last
+                    break
+                self._index.add(ids, vectors)
+                self._last = int(ids[-1])
+
+    def save(self, *, force: bool = False) -> bool:
+        """Writes the file where it lacks much of the catalogue (or `force`). Call it as the writer; True where it was written."""
+        self.refresh()
+        with self._gate.exclusive():
+            lacking = self._last - self._filed
+            if self._index is None or not len(self._index) or (not force and lacking < min(FOLD, max(1, self._last // 10))):
+                return False
+            self._index.save(self._path)
+            card = {"index": self._catalog.identity.uuid, "last": self._last, "count": len(self._index), **_sum(self._path)}
+            write_atomically(self._card, json.dumps(card).encode())
+            self._filed = self._last
+            return True
+
+    def drop(self) -> None:
+        """Forgets the index in memory; it is made again when next needed (after gc)."""
+        with self._gate.exclusive():
+            self._index, self._last, self._filed = None, 0, 0
+
+    def _from_file(self) -> tuple[VectorIndex, int]:
+        empty = self._new(self._catalog.dimension), 0
+        if not self._path.exists():
+            return empty
+        card = self._read_card()
+        problem = ""
+        if not card:
+            problem = "has no card"
+        elif card.get("index") != self._catalog.identity.uuid:
+            problem = "belongs to another index"
+        elif {k: card.get(k) for k in ("size", "crc")} != _sum(self._path):
+            problem = "is not the file that was written"
+        elif int(card.get("last", 0)) > self._catalog.last_chunk():
+            problem = "is newer than the catalogue"
+        else:
+            try:
+                index = self._load(self._path, self._catalog.dimension)
+                if len(index) == card.get("count"):
+                    return index, int(card["last"])
+                problem = f"holds {len(index)} of {card.get('count')} vectors"
+            except IndexDamaged as error:
+                problem = f"does not load ({error})"
+        self.notes.append(f"{self._path.name} {problem}: made again from the catalogue, nothing is lost")
+        return empty
+
+    def _read_card(self) -> dict[str, Any]:
+        try:
+            card = json.loads(self._card.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return card if isinstance(card, dict) else {}
+
+
+def _sum(path: Path) -> dict[str, int]:
+    crc = 0
+    size = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            crc = zlib.crc32(block, crc)
+            size += len(block)
+    return {"size": size, "crc": crc}
+
+
+class _Gate:
+    """Many searches or one change at a time."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._readers = 0
+        self._writer = False
+
+    def shared(self) -> _Pass:
+        return _Pass(self._enter_shared, self._leave_shared)
+
+    def exclusive(self) -> _Pass:
+        return _Pass(self._enter_exclusive, self._leave_exclusive)
+
+    def _enter_shared(self) -> None:
+        with self._condition:
+            self._condition.wait_for(lambda: not self._writer)
+            self._readers += 1
+
+    def _leave_shared(self) -> None:
+        with self._condition:
+            self._readers -= 1
+            self._condition.notify_all()
+
+    def _enter_exclusive(self) -> None:
+        with self._condition:
+            self._condition.wait_for(lambda: not self._writer)
+            self._writer = True
+            self._condition.wait_for(lambda: self._readers == 0)
+
+    def _leave_exclusive(self) -> None:
+        with self._condition:
+            self._writer = False
+            self._condition.notify_all()
+
+
+class _Pass:
+    def __init__(self, enter: Callable[[], None], leave: Callable[[], None]) -> None:
+        self._enter, self._leave = enter, leave
+
+    def __enter__(self) -> None:
+        self._enter()
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
