@@ -141,14 +141,13 @@ class StructureChunker:
             units: list[_Unit] = []
             for span in spans:
                 pieces = next(counts)
-                units.extend(
-                    self._split(document.text, span, block.kind) if pieces > limit else [_Unit(span, pieces, block.kind)]
-                )
+                whole = pieces <= (self.target // 2 if block.kind is BlockKind.TURN else limit)
+                units.extend([_Unit(span, pieces, block.kind)] if whole else self._split(document.text, span, block.kind))
             out.append((block, units))
         return out
 
     def _split(self, text: str, span: Span, kind: BlockKind) -> list[_Unit]:
-        """Units of at most half a target from a span that is over the window: a text without marks, a huge table row."""
+        """Units of at most half a target from a span that is too long for one: a long turn, a text without marks, a huge row."""
         longest = max(16, len(span) * (self.target // 2) // max(1, self.count([text[span.start : span.end]])[0]))
         out: list[_Unit] = []
         parts = sentences(text, span.start, span.end, longest)
@@ -184,7 +183,7 @@ def _units(text: str, block: Block) -> list[Span]:
     """The spans in a block that are selected and shown as one."""
     if block.kind in (BlockKind.TABLE, BlockKind.CODE):
         return lines(text, Span(block.start, block.end))
-    if block.kind is BlockKind.HEADING:
+    if block.kind in (BlockKind.HEADING, BlockKind.TURN):  # what one person said is read as a whole
         span = strip(text, block.start, block.end)
         return [] if span is None else [span]
     return sentences(text, block.start, block.end)

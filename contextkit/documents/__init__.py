@@ -1,0 +1,8 @@
+"""Documents: bytes to text with exact structure (`parse`, `ParsePool`), and text to chunks."""
+
+from __future__ import annotations
+
+from contextkit.documents.parsing import PARSER_VERSION, parse, parsers
+from contextkit.documents.pool import ParsePool
+
+__all__ = ["PARSER_VERSION", "ParsePool", "parse", "parsers"]
