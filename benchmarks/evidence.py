@@ -36,9 +36,8 @@ def documents(docs: list[dict[str, Any]]) -> list[ck.Document]:
 
 
 def half_of(questions: list[dict[str, Any]], half: str) -> list[dict[str, Any]]:
-    """The questions with gold of one half; all of them for "all"."""
-    picked = {"tune": questions[::2], "report": questions[1::2], "all": questions}[half]
-    return [q for q in picked if q["gold_texts"]]
+    """The questions of one half; all of them for "all"."""
+    return {"tune": questions[::2], "report": questions[1::2], "all": questions}[half]
 
 
 def measure(kit: ck.Kit, questions: list[dict[str, Any]], score: ModuleType) -> tuple[dict[int, dict[str, float]], list[float]]:
@@ -70,6 +69,18 @@ def measure(kit: ck.Kit, questions: list[dict[str, Any]], score: ModuleType) -> 
     }, took
 
 
+def abstention(kit: ck.Kit, questions: list[dict[str, Any]]) -> float | None:
+    """Area under the ROC curve of the confidence, between questions with an answer here and without; None where all have one."""
+    sure: dict[bool, list[float]] = {True: [], False: []}
+    for q in questions:
+        where = {"scope": q["scope"]} if "scope" in q else None
+        sure[bool(q["gold_texts"])].append(kit.context(q["question"], budget=1024, where=where).confidence)
+    if not sure[False] or not sure[True]:
+        return None
+    wins = sum((a > b) + (a == b) / 2 for a in sure[True] for b in sure[False])
+    return round(wins / (len(sure[True]) * len(sure[False])), 3)
+
+
 def run(folder: Path, case: str, half: str, weights: Weights | None = None) -> dict[str, Any]:
     """The figures of one case."""
     docs, questions = load_case(folder, case)
@@ -79,14 +90,16 @@ def run(folder: Path, case: str, half: str, weights: Weights | None = None) -> d
         indexed = time.perf_counter() - begin
         if weights is not None:
             kit.weights = weights
-        chosen = half_of(questions, half)
+        asked = half_of(questions, half)
+        chosen = [q for q in asked if q["gold_texts"]]
         kit.context("warm up", budget=1024)
         budgets, took = measure(kit, chosen, scorer(folder))
-        chunks = kit.info().chunks
+        chunks, auroc = kit.info().chunks, abstention(kit, asked)
     return {
         "questions": len(chosen),
         "chunks": chunks,
         "index_seconds": round(indexed, 2),
+        "abstention_auroc": auroc,
         "packet_ms_median": round(statistics.median(took), 2),
         "budgets": budgets,
     }
@@ -105,6 +118,8 @@ def main() -> None:
         results[case] = found = run(folder, case, args.half)
         head = f"{case}: {found['questions']} questions, {found['chunks']} chunks, indexed in {found['index_seconds']} s"
         print(f"\n{head}, packet of 1,024 tokens in {found['packet_ms_median']} ms (median, question embedded)\n")
+        if found["abstention_auroc"] is not None:
+            print(f"confidence tells questions with an answer from those without: AUROC {found['abstention_auroc']}\n")
         columns = ("evidence", "complete", "precision", "filled", "over")
         print(table(("tokens", *columns), [(b, *(found["budgets"][b][c] for c in columns)) for b in BUDGETS]))
     if args.json:

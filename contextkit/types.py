@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-JSON: TypeAlias = "str | int | float | bool | None | Sequence[JSON] | Mapping[str, JSON]"
+JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -166,7 +166,7 @@ class DocumentRef:
 
     Attributes:
         id: stable id of the document within the whole index.
-        version: a token that changes whenever the content does (an ETag, a revision, size and time); "" where the source has none.
+        version: a token that changes whenever the content does (an ETag, a revision, size and time); "" where there is none.
         name: a file name with its ending; or "".
         uri: where a person finds it.
         media_type: what the source says it is, or "".

@@ -27,6 +27,8 @@ class Weights:
     Attributes:
         passage: cosine of question and passage.
         passage_lexical: BM25 of the passage as a share of the best passage's.
+        document_lexical: BM25 of the document's best passage as a share of the best of all: which document is meant is often said
+            once ("in the lease"), in another passage than the answer.
         sentence: cosine of question and sentence.
         sentence_lexical: BM25 of the sentence as a share of the best sentence's.
         neighbour: share of the better direct neighbour's score that is added to a sentence's own.
@@ -34,6 +36,7 @@ class Weights:
 
     passage: float = 1.0
     passage_lexical: float = 0.5
+    document_lexical: float = 0.3
     sentence: float = 0.5
     sentence_lexical: float = 0.25
     neighbour: float = 0.4
@@ -75,4 +78,4 @@ def with_neighbours(scores: Floats, follows: NDArray[np.bool_], share: float) ->
     after = np.zeros_like(scores)
     before[1:][follows[1:]] = scores[:-1][follows[1:]]
     after[:-1][follows[1:]] = scores[1:][follows[1:]]
-    return scores + np.float32(share) * np.maximum(np.maximum(before, after), 0)
+    return np.asarray(scores + np.float32(share) * np.maximum(np.maximum(before, after), 0), dtype=np.float32)

@@ -110,7 +110,7 @@ def content_terms(text: str) -> list[str]:
 
 
 def finder(wanted: Collection[str]) -> Callable[[str], list[str]]:
-    """A function that gives those terms of a text that are wanted: `[t for t in terms(text) if t in wanted]`, several times faster.
+    """A function that gives a text's terms that are wanted: `[t for t in terms(text) if t in wanted]`, several times faster.
 
     Only words that begin like a wanted stem are looked at. The few irregular stems of English ("dying": "die") are missed.
     """
