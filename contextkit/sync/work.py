@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from contextkit.catalog import Catalog
 from contextkit.catalog.staging import NewContent, NewDocument, NewVectors, check_chunks, check_document, content_key, vector_key
 from contextkit.sync.pipeline import Keys, Pipeline
-from contextkit.sync.report import Progress
+from contextkit.sync.report import Progress, silent
 from contextkit.types import Chunk, Document, Embedded
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-_BATCH = 1_024  # chunks handed to the embedder at once; it sorts them by length itself
+_BATCH = 256  # chunks handed to the embedder at once: a few seconds of work, so that a run can be stopped soon and lose nothing
 _DOCUMENTS = 2_000  # documents staged at once where nothing is to be embedded
 _SECONDS = 5.0  # what is ready is embedded and staged at least so often
 _AHEAD = 2  # batches that may wait for the embedder
@@ -73,6 +73,17 @@ class Work:
                     self._stage_next()
         finally:
             self._thread.shutdown(wait=True, cancel_futures=True)
+            if error is not None and not isinstance(error, Exception):  # stopped from outside: nothing of it is broken
+                self._keep_finished()
+
+    def _keep_finished(self) -> None:
+        """Stages the batches that were embedded before the run was stopped, so that the next run does not embed them again."""
+        self._progress = silent
+        while self._waiting:
+            future = self._waiting[0][1]
+            if future is not None and (future.cancelled() or future.exception() is not None):
+                return
+            self._stage_next()
 
     def known(self, document: NewDocument) -> None:
         """Takes a version whose content is stored already. Raises InputError where it cannot be stored."""
