@@ -1,0 +1,208 @@
+"""Agent calls replayed: tokens sent, what of them a prompt cache can give back, facts kept, and the time that planning takes.
+
+    python benchmarks/agent_call.py [--turns 60] [--budget 32000] [--json FILE]
+
+The conversation is made by `agent_talk.py` from this repository. Every request is rendered, and its common prefix with the request
+before it is measured on the rendered bytes, message by message and within the first message that differs; the receipt's prediction
+is printed beside. Three layouts are compared: contextkit's; the same packet with its documents moved into the system prompt; and
+everything appended, nothing shortened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import contextkit as ck
+from contextkit.context.account import AgentPacket
+from contextkit.context.compact import message_cost
+from contextkit.context.history import read_messages
+from contextkit.testing import TinyEmbedder
+from contextkit.tokens import counter_for, framing_for, message_tokens, remembered, tool_tokens
+
+sys.path.insert(0, str(Path(__file__).parent))
+from agent_talk import SYSTEM, TOOLS, Moment, Talk, moments
+
+ROOT = Path(__file__).parent.parent
+MODEL = "gpt-4o"
+COUNTER = remembered(counter_for(MODEL))
+FRAMING = framing_for(MODEL)
+
+
+def notes() -> list[ck.Document]:
+    """The repository's own modules as documents: what an agent would retrieve from."""
+    return [
+        ck.Document(p.relative_to(ROOT).as_posix(), p.read_text("utf-8"), title=p.stem, media_type="text/x-python")
+        for p in sorted((ROOT / "contextkit").rglob("*.py"))
+        if "connectors" not in p.parts and p.stat().st_size > 500
+    ]
+
+
+def call(moment: Moment, budget: int, documents: int) -> ck.AgentCall:
+    """The agent call of one moment."""
+    return ck.AgentCall(
+        agent="maintainer",
+        model=MODEL,
+        question=moment.turn.question,
+        system=SYSTEM,
+        tools=TOOLS,
+        history=moment.history,
+        steps=moment.steps,
+        pinned=["The repository is contextkit.", "Lines have at most 130 characters.", "Tests run with warnings as errors."],
+        memory=["The maintainer prefers short answers."],
+        budget=budget,
+        reply_reserve=1000,
+        sections={"documents": {"share": 0.4, "priority": 3, "maximum": documents}},
+    )
+
+
+def pieces(messages: list[dict[str, object]]) -> list[str]:
+    """A request's messages as bytes, one each."""
+    return [json.dumps(m, ensure_ascii=False) for m in messages]
+
+
+def common(before: list[str], now: list[str], costs: list[int]) -> int:
+    """Tokens at the start of a request that are byte for byte those of the one before."""
+    total = 0
+    for old, new, cost in zip(before, now, costs, strict=False):
+        if old == new:
+            total += cost
+            continue
+        same = next((k for k, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+        return total + max(0, COUNTER.count(new[:same]) - 8)  # the JSON around a text is not sent as such
+    return total
+
+
+class Layout:
+    """Sums up one way of laying out requests."""
+
+    def __init__(self) -> None:
+        self.sent = self.cached = self.usable = self.calls = 0
+        self._before: list[str] = []
+
+    def add(self, messages: list[dict[str, object]], tools: int) -> None:
+        """Takes the next request."""
+        now = pieces(messages)
+        costs = [message_tokens([m], COUNTER, FRAMING) - FRAMING.reply for m in messages]  # type: ignore[list-item]
+        prefix = (tools if self._before else 0) + common(self._before, now, costs)
+        self.sent += tools + sum(costs) + FRAMING.reply
+        self.cached += prefix
+        self.usable += prefix // 128 * 128 if prefix >= 1024 else 0
+        self.calls += 1
+        self._before = now
+
+    def row(self) -> dict[str, float]:
+        """Totals and shares."""
+        return {
+            "calls": self.calls, "tokens": self.sent, "mean": round(self.sent / self.calls),
+            "cached share": round(self.cached / self.sent, 4), "cached share by the provider's rule": round(self.usable / self.sent, 4),
+        }  # fmt: skip
+
+
+def documents_in_system(messages: list[dict[str, object]], turn: str, question: str) -> list[dict[str, object]]:
+    """The same packet with memory and documents in the system prompt, as many tools do it."""
+    found = turn.removesuffix(f"Question: {question}").strip()
+    first = {**messages[0], "content": f"{messages[0]['content']}\n\n{found}"}
+    return [first, *({**m, "content": question} if m.get("content") == turn else m for m in messages[1:])]
+
+
+def known(kit: ck.Kit, packet: AgentPacket, fact: str) -> str:
+    """Where a fact is: "packet", "one step" (under a ref that the packet shows) or "lost"."""
+    if fact in packet.text:
+        return "packet"
+    shown = {item.ref for item in packet.receipt.left_out if item.ref in packet.text}
+    return "one step" if any(fact in kit.restore(ref) for ref in shown) else "lost"
+
+
+def replay(turns: int, budget: int, documents: int) -> dict[str, object]:
+    """The whole conversation, call by call."""
+    ours, moved, naive = Layout(), Layout(), Layout()
+    facts = {"packet": 0, "one step": 0, "lost": 0}
+    predicted, planning = 0, []
+    with tempfile.TemporaryDirectory() as folder, ck.open(Path(folder) / "index", embedder=TinyEmbedder()) as kit:
+        kit.add(notes())
+        for moment in moments(Talk(ROOT).turns(turns)):
+            asked = call(moment, budget, documents)
+            packet = kit.build(asked)
+            messages = packet.messages("openai")
+            tools = tool_tokens([(t.name, t.description, t.parameters) for t in asked.tools], COUNTER, FRAMING)[0]
+            assert message_tokens(messages, COUNTER, FRAMING) + tools == packet.tokens <= budget - 1000  # type: ignore[arg-type]
+            ours.add(messages, tools)
+            moved.add(documents_in_system(messages, packet.turn, asked.question), tools)
+            plain = [*messages[:2], *moment.history, {"role": "user", "content": packet.turn}, *moment.steps]
+            naive.add(plain, tools)
+            predicted += packet.receipt.cached_prefix_tokens
+            planning.append(packet.receipt.milliseconds["plan"])
+            if moment.turn.needs and not moment.steps:
+                facts[known(kit, packet, moment.turn.needs)] += 1
+    rows = {"contextkit": ours.row(), "documents in the system prompt": moved.row(), "everything appended": naive.row()}
+    part = round(ours.sent / naive.sent, 4)
+    return {
+        "turns": turns, "budget": budget, "documents": documents, "layouts": rows, "tokens of everything appended": part,
+        "predicted cached share": round(predicted / ours.sent, 4), "facts needed later": facts,
+        "plan with retrieval, ms p50": round(statistics.median(planning), 1),
+    }  # fmt: skip
+
+
+def speed(repeats: int = 40) -> dict[str, float]:
+    """Milliseconds of planning and rendering 100 history messages and 20 documents; retrieval apart."""
+    turns = Talk(ROOT).turns(40)
+    history = list(moments(turns))[-1].history[:100]
+    if history[-1].get("tool_calls"):
+        history = history[:-1]
+    out: dict[str, list[float]] = {"whole": [], "render": []}
+    planned: list[float] = []
+    with tempfile.TemporaryDirectory() as folder, ck.open(Path(folder) / "index", embedder=TinyEmbedder()) as kit:
+        kit.add([ck.Document(f"d{i}", f"Document {i} tells what module {i} does. It has two sentences, {i} of {i}.") for i in range(20)])
+        for n in range(repeats):
+            asked = ck.AgentCall(model=MODEL, question=f"What does module {n % 20} do?", system=SYSTEM, tools=TOOLS, history=history, budget=32_000)
+            start = time.perf_counter()
+            packet = kit.build(asked)
+            whole = (time.perf_counter() - start) * 1000
+            start = time.perf_counter()
+            packet.messages("openai")
+            packet.messages("anthropic")
+            out["render"].append((time.perf_counter() - start) * 1000)
+            spent = packet.receipt.milliseconds
+            retrieval = sum(spent.get(k, 0.0) for k in ("filter", "retrieve", "pack"))
+            out["whole"].append(whole)
+            planned.append(whole - retrieval)
+    messages = read_messages(history)
+    start = time.perf_counter()
+    for message in messages:
+        message_cost(message, COUNTER, FRAMING)
+    counted = (time.perf_counter() - start) * 1000
+    return {
+        "messages": len(history), "documents": 20, "build beyond retrieval and sentence packing, ms p50": round(statistics.median(planned[2:]), 2),
+        "build with everything, ms p50": round(statistics.median(out["whole"][2:]), 2),
+        "both renderings, ms p50": round(statistics.median(out["render"]), 2), "counting all messages once more, ms": round(counted, 2),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
+    parser.add_argument("folder", nargs="?", help="evaluation data; not needed here")
+    parser.add_argument("--turns", type=int, default=60)
+    parser.add_argument("--budget", type=int, default=32_000)
+    parser.add_argument("--documents", type=int, default=1000)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    result = {
+        "machine": f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}",
+        "replay": replay(given.turns, given.budget, given.documents),
+        "speed": speed(),
+    }
+    print(json.dumps(result, indent=2))
+    if given.json:
+        given.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

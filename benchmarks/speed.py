@@ -1,0 +1,272 @@
+"""Speed: folders indexed end to end beside a peer, start-up, and a warm packet from 20,000 chunks.
+
+    python benchmarks/speed.py ../shared/bench [--part ingest --part start --part packet] [--rounds 3] [--json NAME]
+
+- ingest: a folder of files to a saved index, each time in a whole fresh process, its imports and the loading of the weights too;
+  contextkit and LangChain + FAISS by its tutorial take turns. `contextkit float32` is contextkit without bfloat16.
+- start: wall time of fresh processes: bare interpreter, `import contextkit`, `contextkit --help`, a cold `contextkit context`.
+- packet: what a context of 1,024 tokens takes beyond embedding the question. The index is made once, from the texts of four cases
+  and copies of them with every twelfth word changed, and kept in benchmarks/work/ (`--rebuild` makes it anew).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from common import bench_folder, load_case, table, write
+from peers import DRIVER, PYTHON, environment, weights
+
+import contextkit as ck
+from contextkit.tokens import counter_for
+
+WORK = Path(__file__).parent / "work"
+CORPORA = ("covidqa", "clapnq", "nq_passages", "locomo_dev")
+BUDGET = 1024
+_EVERY = 12  # words between two changed ones in a copy
+_SEED = 11
+_STARTS = 7
+_SUM = "retrieve"  # this stage of a receipt holds the others of the search
+
+# What a user would write, run as a process of its own: an index folder, a folder of documents, a pattern, a precision.
+OWN = """
+import json, sys
+import contextkit as ck
+index, folder, pattern, precision = sys.argv[1:]
+embedder = None
+if precision != "auto":
+    from contextkit.embedding import LocalEmbedder
+    embedder = LocalEmbedder(precision=precision)
+with ck.open(index, embedder=embedder) as kit:
+    report = kit.sync(folder, glob=pattern)
+    print(json.dumps({"documents": report.added, "failed": report.failed, "chunks": kit.info().chunks}))
+"""
+
+
+def timed(command: Sequence[str]) -> tuple[float, str]:
+    """(seconds of a whole process, what it printed); ends the program where the process fails."""
+    begin = time.perf_counter()
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - begin
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command[:3])} ... ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    return seconds, done.stdout
+
+
+# ------------------------------------------------------------------------------------------------------------------------ ingest
+
+
+def ingest(folder: Path, python: Path, rounds: int) -> dict[str, Any]:
+    """Both corpora, each indexed by each system in turn; float32 on the smaller one alone, for it takes long."""
+    out = {}
+    with tempfile.TemporaryDirectory() as work:
+        texts = Path(work) / "covidqa"
+        texts.mkdir()
+        for document in load_case(folder, "covidqa")[0]:
+            (texts / f"{document['id']}.txt").write_text(document["text"], encoding="utf-8")
+        out["covidqa"] = compared(texts, "*.txt", python, rounds, ("auto", "float32"))
+        out["fastapi_docs"] = compared(folder / "fastapi_docs", "*.md", python, rounds, ("auto",))
+    return out
+
+
+def compared(source: Path, pattern: str, python: Path, rounds: int, precisions: Sequence[str]) -> dict[str, Any]:
+    """Medians over the rounds; the systems take turns, and every second round goes backwards."""
+    seconds: dict[str, list[float]] = {}
+    told: dict[str, dict[str, Any]] = {}
+    for n in range(rounds):
+        order = systems(source, pattern, python, precisions)
+        for name, command in order[:: -1 if n % 2 else 1]:
+            with tempfile.TemporaryDirectory() as index:
+                took, printed = timed(command(str(Path(index) / "index")))
+            seconds.setdefault(name, []).append(round(took, 2))
+            told[name] = json.loads(printed.strip().splitlines()[-1])
+    tokens = tokens_of(source, pattern)
+    medians = {name: statistics.median(s) for name, s in seconds.items()}
+    base = medians.get("langchain")
+    return {
+        "tokens": tokens,
+        "systems": {
+            name: {
+                **told[name],
+                "seconds": round(medians[name], 2),
+                "all_seconds": seconds[name],
+                "tokens_per_second": round(tokens / medians[name]),
+                "times_langchain": None if base is None else round(base / medians[name], 2),
+            }
+            for name in seconds
+        },
+    }
+
+
+def systems(source: Path, pattern: str, python: Path, precisions: Sequence[str]) -> list[tuple[str, Callable[[str], list[str]]]]:
+    """Each system's name and its command for an index folder; without the peers' interpreter only contextkit."""
+
+    def own(precision: str) -> Callable[[str], list[str]]:
+        return lambda index: [sys.executable, "-c", OWN, index, str(source), pattern, precision]
+
+    def peer(index: str) -> list[str]:
+        return [str(python), str(DRIVER), "ingest", weights(), str(source), f"**/{pattern}", index]
+
+    names = {"auto": "contextkit"}
+    out = [(names.get(p, f"contextkit {p}"), own(p)) for p in precisions]
+    return [*out, ("langchain", peer)] if python.is_file() else out
+
+
+def tokens_of(source: Path, pattern: str) -> int:
+    """The cl100k_base tokens of a folder's files."""
+    counter = counter_for(None)
+    return sum(counter.count(p.read_text(encoding="utf-8")) for p in sorted(source.rglob(pattern)))
+
+
+# ------------------------------------------------------------------------------------------------------------------------- start
+
+
+def start() -> dict[str, float]:
+    """Median milliseconds of fresh processes; the index of the cold context holds a few documents."""
+    script = Path(sys.executable).parent / "contextkit"
+    program = [str(script)] if script.is_file() else [sys.executable, "-m", "contextkit"]
+    with tempfile.TemporaryDirectory() as work:
+        index = str(Path(work) / "index")
+        with ck.open(index) as kit:
+            kit.add([ck.Document(id=f"note-{n}", text=f"Parcel {n} waits in room {n + 100}, shelf {n % 7}.") for n in range(20)])
+        commands = {
+            "bare interpreter": [sys.executable, "-c", "pass"],
+            "import contextkit": [sys.executable, "-c", "import contextkit"],
+            "contextkit --help": [*program, "--help"],
+            "contextkit context": [*program, "context", "Where does parcel 9 wait?", "--index", index, "--budget", "256"],
+        }
+        took: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(_STARTS):
+            for name, command in commands.items():
+                took[name].append(1000 * timed(command)[0])
+    return {name: round(statistics.median(values), 1) for name, values in took.items()}
+
+
+# ------------------------------------------------------------------------------------------------------------------------ packet
+
+
+def varied(text: str, words: Sequence[str], draw: random.Random) -> str:
+    """The text with about every twelfth word exchanged for one of `words`; line breaks stay."""
+    parts = text.split(" ")
+    for at in range(draw.randrange(_EVERY), len(parts), _EVERY):
+        if parts[at].isalpha():
+            parts[at] = draw.choice(words)
+    return " ".join(parts)
+
+
+def corpus(folder: Path) -> Iterator[list[ck.Document]]:
+    """Endless rounds of documents: the texts as they are, then copies that differ."""
+    docs = [(f"{case}/{d['id']}", d["text"], d.get("title", "")) for case in CORPORA for d in load_case(folder, case)[0]]
+    words = sorted({w for _, text, _ in docs for w in text.split() if w.isalpha()})
+    yield [ck.Document(id=i, text=text, title=title) for i, text, title in docs]
+    copy = 0
+    while True:
+        copy += 1
+        draw = random.Random(_SEED + copy)
+        yield [ck.Document(id=f"{i}/{copy}", text=varied(text, words, draw), title=title) for i, text, title in docs]
+
+
+def step(have: int, wanted: int) -> int:
+    """Of which documents of a round to take one: of each, or of eight where a whole round could go far over what is wanted."""
+    return 1 if have < wanted / 2 else 8
+
+
+def large_index(folder: Path, chunks: int, *, rebuild: bool) -> Path:
+    """The index with at least that many chunks, made where it is not there yet."""
+    path = WORK / f"chunks-{chunks}"
+    if rebuild and path.exists():
+        shutil.rmtree(path)
+    WORK.mkdir(exist_ok=True)
+    with ck.open(path) as kit:
+        rounds = corpus(folder)
+        while kit.info().chunks < chunks:
+            kit.add(next(rounds)[:: step(kit.info().chunks, chunks)])
+            print(f"{kit.info().chunks} chunks", file=sys.stderr)
+    return path
+
+
+def packet(folder: Path, chunks: int, questions: int, *, rebuild: bool) -> dict[str, Any]:
+    """Milliseconds of warm packets beyond embedding the question, and the medians of the stages."""
+    path = large_index(folder, chunks, rebuild=rebuild)
+    pool = [q["question"] for case in CORPORA for q in load_case(folder, case)[1][1::2]]
+    asked = random.Random(_SEED).sample(pool, questions)
+    beyond: list[float] = []
+    stages: list[dict[str, float]] = []
+    with ck.open(path, create=False) as kit:
+        for question in asked[:10]:
+            kit.context(question, budget=BUDGET)
+        for question in asked:
+            begin = time.perf_counter()
+            made = kit.context(question, budget=BUDGET)
+            whole = 1000 * (time.perf_counter() - begin)
+            beyond.append(whole - made.receipt.milliseconds["embed"])
+            stages.append(made.receipt.milliseconds)
+        held = kit.info().chunks
+    return {
+        "chunks": held,
+        "budget": BUDGET,
+        "questions": len(asked),
+        "p50_ms": round(statistics.median(beyond), 2),
+        "p95_ms": round(statistics.quantiles(beyond, n=20)[18], 2),
+        "stages_median_ms": {
+            name: round(statistics.median(s.get(name, 0.0) for s in stages), 2) for name in stages[0] if name != _SUM
+        },
+    }
+
+
+# -------------------------------------------------------------------------------------------------------------------------- main
+
+
+def show(results: dict[str, Any]) -> None:
+    """Prints the parts that ran."""
+    for name, found in results.get("ingest", {}).items():
+        print(f"\n{name} indexed end to end ({found['tokens']} tokens), whole processes\n")
+        columns = ("documents", "chunks", "seconds", "tokens_per_second", "times_langchain")
+        print(table(("system", *columns), [(s, *(f[c] for c in columns)) for s, f in found["systems"].items()]))
+    if "start" in results:
+        print("\nstart, fresh processes\n\n" + table(("what", "median ms"), list(results["start"].items())))
+    if "packet" in results:
+        found = results["packet"]
+        print(f"\nwarm packet of {found['budget']} tokens from {found['chunks']} chunks, without embedding the question\n")
+        stages = found["stages_median_ms"]
+        print(table(("p50 ms", "p95 ms", *stages), [(found["p50_ms"], found["p95_ms"], *stages.values())]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", help="the evaluation data")
+    parser.add_argument("--part", action="append", choices=("ingest", "start", "packet"))
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each system in the ingest part")
+    parser.add_argument("--chunks", type=int, default=20_000, help="chunks of the index in the packet part")
+    parser.add_argument("--questions", type=int, default=200, help="questions of the packet part")
+    parser.add_argument("--rebuild", action="store_true", help="make the index of the packet part anew")
+    parser.add_argument("--python", type=Path, default=PYTHON, help="the peers' interpreter")
+    parser.add_argument("--json", metavar="NAME", help="also write benchmarks/results/NAME.json")
+    args = parser.parse_args()
+    folder = bench_folder(args.folder)
+    parts = args.part or ("ingest", "start", "packet")
+    results: dict[str, Any] = {"load_before": [round(x, 2) for x in os.getloadavg()]}
+    if "ingest" in parts:
+        results["ingest"] = ingest(folder, args.python, args.rounds)
+    if "start" in parts:
+        results["start"] = start()
+    if "packet" in parts:
+        results["packet"] = packet(folder, args.chunks, args.questions, rebuild=args.rebuild)
+    show(results)
+    if args.json:
+        write(args.json, f"python benchmarks/speed.py BENCH --rounds {args.rounds} --chunks {args.chunks}", results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The tables of the README, made from the committed results, so that no figure is typed by hand.
+
+    python benchmarks/tables.py                        prints every table for which there are results
+    python benchmarks/tables.py --write README.md      puts each between its marks: <!-- table:NAME --> ... <!-- /table:NAME -->
+    python benchmarks/tables.py --check README.md      ends with 1 where a table in the file is not the one of the results
+
+Reads benchmarks/results/*.json alone; measures nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from common import BUDGETS, RESULTS, table
+
+_MARKED = re.compile(r"(<!-- table:([a-z]+) -->\n)(.*?)(<!-- /table:\2 -->)", re.DOTALL)
+_NAMES = {
+    "contextkit": "**contextkit**",
+    "contextkit float32": "contextkit, float32",
+    "langchain": "LangChain + FAISS",
+    "llamaindex": "LlamaIndex",
+    "haystack": "Haystack",
+    "txtai": "txtai",
+}
+
+
+def evidence(results: Mapping[str, Any]) -> str:
+    """Evidence, and packets over budget, of each case at each budget."""
+    rows = [
+        (
+            case, found["questions"], *(percent(found["budgets"][str(b)]["evidence"]) for b in BUDGETS),
+            sum(found["budgets"][str(b)]["over"] for b in BUDGETS),
+        )
+        for case, found in results.items()
+    ]  # fmt: skip
+    return table(("evidence, %", "questions", *(f"{b:,}" for b in BUDGETS), "over budget"), rows)
+
+
+def peers(results: Mapping[str, Any]) -> str:
+    """Evidence of each system, case by case, then the versions."""
+    rows = [
+        (
+            case if n == 0 else "", _NAMES[s["system"]], *(percent(s["budgets"][str(b)]["evidence"]) for b in BUDGETS),
+            f"{s['index_seconds']:.0f}", f"{s['retrieve_ms_median']:.0f}",
+        )
+        for case, systems in results["cases"].items()
+        for n, s in enumerate(systems)
+    ]  # fmt: skip
+    head = ("case", "evidence, %", *(f"{b:,}" for b in BUDGETS), "index, s", "answer, ms")
+    return table(head, rows)
+
+
+def ingest(results: Mapping[str, Any]) -> str:
+    """Folders indexed end to end, each system against LangChain."""
+    rows = [
+        (
+            corpus, _NAMES[name], s["documents"], f"{s['seconds']:.1f}", f"{s['tokens_per_second']:,}",
+            "" if s["times_langchain"] is None else f"{s['times_langchain']:.1f} x",
+        )
+        for corpus, found in results["ingest"].items()
+        for name, s in found["systems"].items()
+    ]  # fmt: skip
+    return table(("folder", "system", "files", "seconds", "tokens a second", "speed of LangChain"), rows)
+
+
+def start(results: Mapping[str, Any]) -> str:
+    """Start-up of fresh processes, and the warm packet."""
+    rows: list[tuple[object, ...]] = [
+        (f"`{name}`" if "contextkit" in name else name, f"{ms:,.0f}") for name, ms in results["start"].items()
+    ]
+    found = results["packet"]
+    what = f"warm packet of {found['budget']:,} tokens from {found['chunks']:,} chunks, without embedding the question"
+    rows += [(f"{what}: median", f"{found['p50_ms']:.1f}"), ("the same, 95th percentile", f"{found['p95_ms']:.1f}")]
+    return table(("fresh processes, and a warm packet", "ms"), rows)
+
+
+def filings(results: Mapping[str, Any]) -> str:
+    """Pages of the evidence cited, with the filing given and over all."""
+    rows = [
+        (name, s["questions"], percent(s["page"]), percent(s["chance"]), percent(s["evidence"]))
+        for name, s in results["settings"].items()
+    ]
+    parsing = results["parsing"]
+    told = f"{parsing['files']} filings, {parsing['pages']} pages, read at {parsing['pages_per_second']:.0f} pages a second"
+    head = (f"{results['budget']:,} tokens", "questions", "page cited, %", "by chance, %", "evidence, %")
+    return f"{told}.\n\n{table(head, rows)}"
+
+
+def parsing(results: Mapping[str, Any]) -> str:
+    """How well each format is read."""
+    rows = [
+        (kind, r["documents"], f"{r['token_f1']:.3f}", share(r["headings"]), share(r["cells"]))
+        for kind, r in results["formats"].items()
+    ]  # fmt: skip
+    return table(("format", "documents", "token F1", "headings found", "cells found"), rows)
+
+
+TABLES: dict[str, tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], str]]] = {
+    "evidence": ("evidence", (), evidence),
+    "peers": ("peers", ("cases",), peers),
+    "ingest": ("speed", ("ingest",), ingest),
+    "start": ("speed", ("start", "packet"), start),
+    "filings": ("filings", ("settings",), filings),
+    "parsing": ("parsing", ("formats",), parsing),
+}
+"""Each table's result file, the parts of it that must be there, and the function that makes it."""
+
+
+def percent(value: float) -> str:
+    """One decimal."""
+    return f"{value:.1f}"
+
+
+def share(value: float | None) -> str:
+    """A ratio in percent, or a dash where there was nothing to find."""
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def made(folder: Path = RESULTS) -> dict[str, str]:
+    """Every table for which there are results, by name."""
+    out = {}
+    for name, (file, parts, make) in TABLES.items():
+        path = folder / f"{file}.json"
+        if not path.is_file():
+            continue
+        found = json.loads(path.read_text(encoding="utf-8"))
+        results = found.get("results") or found.get("documents", {})
+        if all(part in results for part in parts):
+            out[name] = make(results)
+    return out
+
+
+def filled(text: str, tables: Mapping[str, str]) -> str:
+    """The text with each marked place holding its table; places without results stay as they are."""
+    return _MARKED.sub(lambda m: f"{m[1]}{tables[m[2]]}\n{m[4]}" if m[2] in tables else m[0], text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", type=Path, metavar="FILE")
+    parser.add_argument("--check", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    tables = made()
+    path = args.write or args.check
+    if path is None:
+        print("\n\n".join(f"## {name}\n\n{text}" for name, text in tables.items()))
+        return
+    before = path.read_text(encoding="utf-8")
+    after = filled(before, tables)
+    if args.write:
+        path.write_text(after, encoding="utf-8")
+    elif before != after:
+        print(
+            f"{path}: a table differs from benchmarks/results; run: python benchmarks/tables.py --write {path}", file=sys.stderr
+        )
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+import json
+
+import pytest
+import tables
+
+BUDGETS = {str(b): {"evidence": 50.0 + n, "over": 0} for n, b in enumerate((256, 512, 1024, 2048, 4096))}
+RESULTS = {
+    "evidence": {"results": {"covidqa": {"questions": 10, "budgets": BUDGETS}}},
+    "peers": {
+        "results": {
+            "cases": {
+                "covidqa": [
+                    {"system": "contextkit", "budgets": BUDGETS, "index_seconds": 1.2, "retrieve_ms_median": 20.4},
+                    {"system": "txtai", "budgets": BUDGETS, "index_seconds": 9.0, "retrieve_ms_median": 80.0},
+                ]
+            }
+        }
+    },
+    "speed": {
+        "results": {
+            "ingest": {
+                "notes": {
+                    "systems": {
+                        "contextkit": {"documents": 3, "seconds": 2.0, "tokens_per_second": 1234, "times_langchain": None}
+                    }
+                }
+            },
+            "start": {"bare interpreter": 20.0, "contextkit --help": 150.2},
+            "packet": {"budget": 1024, "chunks": 20_000, "p50_ms": 12.3, "p95_ms": 20.0},
+        }
+    },
+    "filings": {
+        "results": {
+            "budget": 2048,
+            "parsing": {"files": 11, "pages": 680, "pages_per_second": 80.2},
+            "settings": {"filing given": {"questions": 26, "page": 84.6, "chance": 20.0, "evidence": 59.2}},
+        }
+    },
+    "parsing": {"documents": {"formats": {"csv": {"documents": 9, "token_f1": 1.0, "headings": None, "cells": 0.995}}}},
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, content in RESULTS.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    return tmp_path
+
+
+def cells(line):
+    return [c.strip() for c in line.strip("|").split("|")]
+
+
+def test_every_table_is_made_from_its_results(folder):
+    made = tables.made(folder)
+    assert set(made) == set(tables.TABLES)
+    assert cells(made["evidence"].splitlines()[-1]) == ["covidqa", "10", "50.0", "51.0", "52.0", "53.0", "54.0", "0"]
+    assert cells(made["peers"].splitlines()[-1]) == ["", "txtai", "50.0", "51.0", "52.0", "53.0", "54.0", "9", "80"]
+    assert cells(made["ingest"].splitlines()[-1]) == ["notes", "**contextkit**", "3", "2.0", "1,234", ""]
+    assert "`contextkit --help`" in made["start"]
+    assert "20,000 chunks" in made["start"]
+    assert made["filings"].startswith("11 filings, 680 pages, read at 80 pages a second.")
+    assert cells(made["parsing"].splitlines()[-1]) == ["csv", "9", "1.000", "-", "99.5 %"]
+
+
+def test_a_table_without_results_is_left_out(folder):
+    (folder / "peers.json").unlink()
+    (folder / "speed.json").write_text(
+        json.dumps({"results": {"ingest": RESULTS["speed"]["results"]["ingest"]}}), encoding="utf-8"
+    )
+    assert set(tables.made(folder)) == set(tables.TABLES) - {"peers", "start"}
+
+
+def test_tables_are_put_between_their_marks_and_nothing_else_changes():
+    text = "# A\n<!-- table:peers -->\nold\n<!-- /table:peers -->\nrest\n<!-- table:start -->\nkept\n<!-- /table:start -->\n"
+    filled = tables.filled(text, {"peers": "| new |"})
+    assert filled == text.replace("old", "| new |")
+    assert tables.filled(filled, {"peers": "| new |"}) == filled
+
+
+def test_check_fails_where_a_figure_was_typed_by_hand(folder, tmp_path, monkeypatch, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- table:filings -->\n<!-- /table:filings -->\n", encoding="utf-8")
+    monkeypatch.setattr(tables, "made", lambda: {"filings": "| 84.6 |"})
+    monkeypatch.setattr("sys.argv", ["tables.py", "--write", str(readme)])
+    tables.main()
+    monkeypatch.setattr("sys.argv", ["tables.py", "--check", str(readme)])
+    tables.main()
+    readme.write_text(readme.read_text(encoding="utf-8").replace("84.6", "99.9"), encoding="utf-8")
+    with pytest.raises(SystemExit):
+        tables.main()
+    assert "--write" in capsys.readouterr().err
