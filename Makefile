@@ -44,8 +44,9 @@ bench: $(READY)  ## the tables of the README, from the data in BENCH
 
 measure: $(READY) $(PEERS)
 	@set -e; for script in evidence peers parsing filings speed; do \
-		if [ -f benchmarks/$$script.py ]; then echo "== $$script"; $(BIN)/python benchmarks/$$script.py "$(BENCH)"; fi; \
+		if [ -f benchmarks/$$script.py ]; then echo "== $$script"; $(BIN)/python benchmarks/$$script.py "$(BENCH)" --json $$script; fi; \
 	done
+	$(BIN)/python benchmarks/tables.py --write README.md
 
 $(PEERS): benchmarks/peers-requirements.txt
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers

@@ -1,6 +1,6 @@
 """How well and how fast documents are read: words, headings and table cells against expected Markdown, damaged files, speed.
 
-    python benchmarks/parsing.py BENCH_FOLDER [--json OUT] [--only documents,malformed,speed,markdown]
+    python benchmarks/parsing.py ../shared/bench [--json NAME] [--only documents,malformed,speed,markdown]
 
 Token F1 compares the multisets of lower-case words of the parsed text and of the expected Markdown, its marks and HTML comments
 taken out. A heading or a cell is found where its words stand in a row in the parsed text.
@@ -9,16 +9,14 @@ taken out. A heading or a cell is found where its words stand in a row in the pa
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import re
 import time
 from collections import Counter, defaultdict
 from html import unescape
-from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
+
+from common import bench_folder, write
 
 from contextkit.documents import ParsePool
 from contextkit.types import Blob, Document
@@ -166,12 +164,6 @@ _CASES = {
 }
 
 
-def machine() -> dict[str, object]:
-    """The machine and the versions that the figures belong to."""
-    packages = ("pypdfium2", "selectolax", "markdown-it-py", "lxml", "unstructured")
-    return {"cores": os.cpu_count(), "python": platform.python_version(), "packages": {name: version(name) for name in packages}}
-
-
 def show(name: str, result: dict[str, object]) -> None:
     """Print one case as a table."""
     print(f"\n## {name}")
@@ -193,25 +185,21 @@ def _percent(value: float | None) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("bench", type=Path, help="the folder with the evaluation data")
-    parser.add_argument(
-        "--json", type=Path, default=Path(__file__).parent / "results" / "parsing.json", help="where the figures are written"
-    )
+    parser.add_argument("folder", nargs="?", help="the evaluation data")
+    parser.add_argument("--json", metavar="NAME", help="also write benchmarks/results/NAME.json")
     parser.add_argument("--only", default=",".join(_CASES), help=f"cases, of {', '.join(_CASES)}")
     arguments = parser.parse_args()
+    bench = bench_folder(arguments.folder)
     results: dict[str, object] = {}
     for name in arguments.only.split(","):
         run, folder = _CASES[name]
-        if not (arguments.bench / folder).is_dir():
+        if not (bench / folder).is_dir():
             print(f"skipped {name}: there is no folder {folder} in the one given")
             continue
-        result = run(arguments.bench / folder)
+        results[name] = result = run(bench / folder)
         show(name, result)
-        results[name] = result
-    if results and arguments.only == parser.get_default("only"):
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        report = {"command": "python benchmarks/parsing.py BENCH_FOLDER", "machine": machine(), **results}
-        arguments.json.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if arguments.json:
+        write(arguments.json, "python benchmarks/parsing.py BENCH", results)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def parsing(results: Mapping[str, Any]) -> str:
     """How well each format is read."""
     rows = [
         (kind, r["documents"], f"{r['token_f1']:.3f}", share(r["headings"]), share(r["cells"]))
-        for kind, r in results["formats"].items()
+        for kind, r in results["documents"]["formats"].items()
     ]  # fmt: skip
     return table(("format", "documents", "token F1", "headings found", "cells found"), rows)
 
@@ -107,7 +107,7 @@ TABLES: dict[str, tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], str]
     "ingest": ("speed", ("ingest",), ingest),
     "start": ("speed", ("start", "packet"), start),
     "filings": ("filings", ("settings",), filings),
-    "parsing": ("parsing", ("formats",), parsing),
+    "parsing": ("parsing", ("documents",), parsing),
 }
 """Each table's result file, the parts of it that must be there, and the function that makes it."""
 
@@ -130,7 +130,7 @@ def made(folder: Path = RESULTS) -> dict[str, str]:
         if not path.is_file():
             continue
         found = json.loads(path.read_text(encoding="utf-8"))
-        results = found.get("results") or found.get("documents", {})
+        results = found["results"]
         if all(part in results for part in parts):
             out[name] = make(results)
     return out

@@ -65,7 +65,7 @@ class StructureChunker:
     @property
     def config(self) -> str:
         """A stable name of everything that changes the output."""
-        return f"structure-1 target={self.target} window={self.window} header={self.header}"
+        return f"structure-3 target={self.target} window={self.window} header={self.header}"
 
     def chunk(self, document: Document) -> list[Chunk]:
         """The chunks of a document in text order; [] for a text of white space alone."""
@@ -73,10 +73,13 @@ class StructureChunker:
         title = " ".join(document.title.split())
         tables = _table_headers(document)
         for section in self._sections(document):
-            head = self._header((title, *section.path))
-            room = self.target - self.count([head])[0] - _JOINT
-            windows = _windows(section.units, room, self._hard_limit(head))
-            out.extend(self._make(document, units, head, tables) for units in windows)
+            own = [_plain(document.text[u.span.start : u.span.end]) for u in section.units if u.kind is BlockKind.HEADING]
+            above, full = self._header((title, *section.path)), self._header((title, *section.path, *own))
+            room = self.target - self.count([full])[0] - _JOINT
+            for units in _windows(section.units, room, self._hard_limit(full)):
+                # the section's own heading stands in its first window; the later ones carry it in their header
+                head = above if units[0].kind is BlockKind.HEADING else full
+                out.append(self._make(document, units, head, tables))
         return out
 
     def _hard_limit(self, head: str) -> int:
@@ -181,7 +184,12 @@ def _windows(units: list[_Unit], room: int, hard: int) -> Iterator[list[_Unit]]:
 
 def _units(text: str, block: Block) -> list[Span]:
     """The spans in a block that are selected and shown as one."""
-    if block.kind in (BlockKind.TABLE, BlockKind.CODE):
+    if block.kind is BlockKind.TABLE:
+        head, *rows = lines(text, Span(block.start, block.end))
+        if rows and not text[rows[0].start : rows[0].end].strip("|-: "):  # the `|---|` line says nothing without the header row
+            return [Span(head.start, rows[0].end), *rows[1:]]
+        return [head, *rows]
+    if block.kind is BlockKind.CODE:
         return lines(text, Span(block.start, block.end))
     if block.kind in (BlockKind.HEADING, BlockKind.TURN):  # what one person said is read as a whole
         span = strip(text, block.start, block.end)

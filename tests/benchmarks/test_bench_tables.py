@@ -36,7 +36,9 @@ RESULTS = {
             "settings": {"filing given": {"questions": 26, "page": 84.6, "chance": 20.0, "evidence": 59.2}},
         }
     },
-    "parsing": {"documents": {"formats": {"csv": {"documents": 9, "token_f1": 1.0, "headings": None, "cells": 0.995}}}},
+    "parsing": {
+        "results": {"documents": {"formats": {"csv": {"documents": 9, "token_f1": 1.0, "headings": None, "cells": 0.995}}}}
+    },
 }
 
 

@@ -76,6 +76,15 @@ def test_headings_open_chunks_and_stand_above_them():
     assert chunks[1].text == "## Carry over\n\nFive days."
 
 
+def test_later_windows_of_a_section_carry_its_heading():
+    text = "# Leave\n\n" + " ".join(f"Rule number {i} is here." for i in range(30))
+    chunks = CHUNKER.chunk(Document("d", text, title="Handbook"))
+    check(Document("d", text), chunks)
+    assert len(chunks) > 2
+    assert chunks[0].header == "Handbook"
+    assert {c.header for c in chunks[1:]} == {"Handbook > Leave"}
+
+
 def test_a_long_table_repeats_its_header_row_in_the_chunk_header():
     rows = "\n".join(f"| part {i} | {i * 10} EUR |" for i in range(30))
     text = f"| Name | Price |\n|---|---|\n{rows}"
