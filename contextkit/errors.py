@@ -11,6 +11,7 @@
     |-- IndexLocked (TimeoutError)         another process is writing
     |-- ReadOnlyIndex (PermissionError)    a write on an index opened for reading
     |-- KitClosed                          a call on a kit that was closed
+    |-- StateConflict                      another writer changed a state since it was read
     |-- SourceError (OSError)              a connector that cannot list or fetch
     |-- ParseError (ValueError)            one document that cannot be read
     |   |-- UnsupportedFormat              no parser for this type
@@ -46,6 +47,7 @@ __all__ = [
     "PluginError",
     "ReadOnlyIndex",
     "SourceError",
+    "StateConflict",
     "UnknownModel",
     "UnsupportedFormat",
 ]
@@ -105,6 +107,10 @@ class ReadOnlyIndex(ContextkitError, PermissionError):
 
 class KitClosed(ContextkitError):
     """A call on a kit after its `close()`."""
+
+
+class StateConflict(ContextkitError):
+    """Another writer changed a state since it was read; the call may be tried again on what is there now."""
 
 
 class SourceError(ContextkitError, OSError):

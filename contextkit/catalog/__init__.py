@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from contextkit.catalog.catalog import Catalog, exists
+from contextkit.catalog.doctor import Finding, Health, Status
 from contextkit.catalog.manifest import read as read_manifest
 from contextkit.catalog.records import (
     Collected,
@@ -26,8 +27,11 @@ __all__ = [
     "Committed",
     "Counts",
     "Difference",
+    "Finding",
     "Generation",
+    "Health",
     "Identity",
+    "Status",
     "StoredChunk",
     "StoredDocument",
     "Vectors",

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from contextkit.catalog import commit, database, lock, manifest, staging
+from contextkit.catalog import commit, database, doctor, lock, manifest, staging
 from contextkit.catalog.reader import NAME, CatalogReader
 from contextkit.catalog.records import Collected, Committed, Identity
 from contextkit.errors import IndexDamaged, IndexNotFound, InputError
 from contextkit.types import EmbedderInfo
+
+if TYPE_CHECKING:
+    from contextkit.catalog.vectors import Vectors
 
 
 class Catalog(CatalogReader):
@@ -88,7 +92,30 @@ class Catalog(CatalogReader):
     def rollback(self, generation: int, *, note: str = "", wait: float = 30.0) -> Committed:
         """Makes a new generation that shows what `generation` showed. Raises InputError where it is not kept."""
         with self.writing("rollback", wait=wait) as run, self._db.transaction() as c:
-            return commit.rollback(c, run, generation, note=note or f"rollback to {generation}")
+            done = commit.rollback(c, run, generation, note=note or f"rollback to {generation}")
+        self._renewed()
+        return done
+
+    def reembed(
+        self, run: int, embedder: EmbedderInfo, chunker: str, contents: Mapping[int, bytes], *, note: str = "re-embed"
+    ) -> Committed:
+        """Makes a generation of all living documents with contents of another embedder, which were staged before.
+
+        Args:
+            run: the run that commits.
+            embedder: the new embedder.
+            chunker: configuration of the chunker that cut the new contents.
+            contents: for each living content (by id) the key of the one that takes its place.
+            note: why the generation is made.
+        """
+        with self._db.transaction() as c:
+            done = commit.reembed(c, run, staging.embedder_id(c, embedder), chunker, contents, note=note)
+        self._renewed()
+        return done
+
+    def _renewed(self) -> None:
+        self.refresh()
+        manifest.write(self.folder, self.identity)
 
     def pin(self, generation: int, name: str | None, *, wait: float = 30.0) -> None:
         """Keeps a generation from gc under a name, or lets it go again (None)."""
@@ -97,18 +124,34 @@ class Catalog(CatalogReader):
 
     def gc(self, keep: int = 5, *, wait: float = 30.0) -> Collected:
         """Drops all generations but the last `keep` and the pinned ones, and gives the space back."""
-        with self.writing("gc", wait=wait):
+        with self.writing("gc", wait=wait) as run:
             self._db.checkpoint()
             before = self.size()
             with self._db.transaction() as c:
-                gone = commit.collect(c, keep)
+                gone = commit.collect(c, run, keep)
+                if gone["chunks"]:  # before the end of the transaction: a file of chunks that are gone is never left
+                    for path in self.folder.glob("vectors*"):
+                        path.unlink()
             self._db.vacuum()
-            if gone["chunks"]:
-                for path in self.folder.glob("vectors.*"):
-                    path.unlink()
         return Collected(
             gone["generations"], gone["documents"], gone["contents"], gone["chunks"], gone["vectors"], before, self.size()
         )
+
+    def examine(
+        self, terms: staging.Terms, vectors: Vectors | None = None, *, repair: bool = False, wait: float = 30.0
+    ) -> doctor.Health:
+        """Looks at every promise of the index and mends what can be made again; an index opened for reading is only looked at.
+
+        Args:
+            terms: the lexical tokenisation that the index was made with.
+            vectors: the vector index; None leaves it out.
+            repair: take what is damaged in the truth out, after a copy of the catalogue was made.
+            wait: seconds to wait for another writer.
+
+        Raises:
+            IndexLocked: another writer did not finish in time.
+        """
+        return doctor.examine(self, self._db, self._codecs, terms, vectors, repair=repair, wait=wait)
 
     # --------------------------------------------------------------------------------------------------------------------- write
 
@@ -149,11 +192,18 @@ class Catalog(CatalogReader):
         vectors: Sequence[staging.NewVectors],
         documents: Sequence[staging.NewDocument],
         terms: staging.Terms,
+        *,
+        embedder: EmbedderInfo | None = None,
     ) -> None:
-        """Stores contents, vectors and versions to come in one transaction; nothing shows before `commit`."""
+        """Stores contents, vectors and versions to come in one transaction; nothing shows before `commit`.
+
+        The vectors are of `embedder`, or of the index's own.
+        """
         with self._db.transaction() as c:
-            staging.contents(c, contents, vectors, terms, self._codecs)
-            staging.documents(c, self._source(c, source), documents)
+            row = None if embedder is None else staging.embedder_id(c, embedder)
+            staging.contents(c, contents, vectors, terms, self._codecs, row)
+            if documents:
+                staging.documents(c, self._source(c, source), documents)
 
     def commit(
         self, run: int, source: str, retire: Sequence[str] = (), *, note: str = "", cursor: str | None = None

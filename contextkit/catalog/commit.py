@@ -5,13 +5,16 @@ Every function works in the caller's write transaction, so that a generation com
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
-from contextkit.catalog import postings, reading
+from contextkit.catalog import manifest, postings, reading, staging
 from contextkit.catalog.records import Committed
 from contextkit.catalog.visibility import alive
 from contextkit.errors import InputError
@@ -19,6 +22,7 @@ from contextkit.errors import InputError
 _COLUMNS = (
     "document_id, source_id, observed, fingerprint, version, uri, media_type, metadata_id, own_metadata_id, access_id, content_id"
 )
+_JOURNAL = 1_000  # lines of the journal, and runs, that gc keeps at least
 _GROUP = 262_144  # living chunks that gc puts into one segment of the lexical index
 
 
@@ -127,10 +131,18 @@ def _generation(connection: sqlite3.Connection, note: str, added: int, changed: 
     generation = parent + 1
     exists = connection.execute("SELECT 1 FROM generations WHERE id = ?", (parent,)).fetchone()
     connection.execute(
-        "INSERT INTO generations (id, parent, created, note, added, changed, removed) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO generations (id, parent, created, note, added, changed, removed, embedder_id) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT value FROM state WHERE key = 'embedder'))",
         (generation, parent if exists else None, now(), note, added, changed, removed),
     )
     connection.execute("UPDATE state SET value = ? WHERE key = 'current'", (generation,))
+    return generation
+
+
+def note_loss(connection: sqlite3.Connection, run: int, documents: Sequence[str]) -> int:
+    """Makes a generation for living documents that had to be taken out because their stored content is damaged."""
+    generation = _generation(connection, "doctor: damaged documents taken out", 0, 0, len(documents))
+    journal(connection, run, "", "damaged", documents, f"generation {generation}")
     return generation
 
 
@@ -166,6 +178,9 @@ def rollback(connection: sqlite3.Connection, run: int, target: int, *, note: str
     """
     kept(connection, target)
     change = reading.difference(connection, reading.current(connection), target)
+    found = connection.execute("SELECT embedder_id FROM generations WHERE id = ?", (target,)).fetchone()
+    if found is not None:
+        _use_embedder(connection, int(found[0]))
     if not (change.added or change.changed or change.removed):
         return Committed(reading.current(connection))
     generation = _generation(connection, note, len(change.added), len(change.changed), len(change.removed))
@@ -182,13 +197,70 @@ def rollback(connection: sqlite3.Connection, run: int, target: int, *, note: str
     return Committed(generation, change.added, change.changed, change.removed)
 
 
+def _use_embedder(connection: sqlite3.Connection, row: int) -> None:
+    """Makes an embedder the one of the generations to come."""
+    identity = manifest.load(connection, "the index")
+    info = manifest.embedder(connection, row)
+    if info != identity.embedder:
+        manifest.store(connection, replace(identity, embedder=info))
+    connection.execute("UPDATE state SET value = ? WHERE key = 'embedder'", (row,))
+
+
+def reembed(
+    connection: sqlite3.Connection, run: int, embedder: int, chunker: str, contents: Mapping[int, bytes], *, note: str
+) -> Committed:
+    """Makes a generation that shows all living documents with the contents of another embedder.
+
+    Args:
+        connection: in a write transaction.
+        run: the run that commits.
+        embedder: row of the new embedder.
+        chunker: configuration of the chunker that cut the new contents.
+        contents: for each living content the key of the one that takes its place.
+        note: why the generation is made.
+
+    Raises:
+        InputError: a living document has a content that is not among them.
+    """
+    new = {old: (staging.contents_known(connection, [key])[key], key) for old, key in contents.items()}
+    rows = connection.execute(
+        f"SELECT d.id, {', '.join('d.' + c for c in _COLUMNS.split(', '))}, m.value, a.names FROM documents d "
+        "JOIN metadata m ON m.id = d.metadata_id LEFT JOIN access_lists a ON a.id = d.access_id WHERE d.died IS NULL"
+    ).fetchall()
+    missing = [row[1] for row in rows if row[11] not in new]
+    if missing:
+        raise InputError(f"{len(missing)} documents, such as {missing[0]!r}, have no vectors of the new embedder: run it again")
+    _use_embedder(connection, embedder)
+    identity = manifest.load(connection, "the index")
+    manifest.store(connection, replace(identity, chunker=chunker))
+    moved = [row for row in rows if new[row[11]][0] != row[11]]
+    if not moved:
+        return Committed(reading.current(connection))
+    generation = _generation(connection, note, 0, len(moved), 0)
+    connection.execute("DELETE FROM staged")  # of the old embedder; what was staged is found by its key when it is needed again
+    connection.executemany("UPDATE documents SET died = ? WHERE id = ?", ((generation, row[0]) for row in moved))
+    marks = ", ".join("?" * 12)
+    versions = (_moved_row(row, new, generation) for row in moved)
+    connection.executemany(f"INSERT INTO documents ({_COLUMNS}, born) VALUES ({marks})", versions)
+    changed = tuple(sorted(row[1] for row in moved))
+    journal(connection, run, "", "re-embedded", detail=f"generation {generation}, {len(changed)} documents")
+    return Committed(generation, (), changed)
+
+
+def _moved_row(row: tuple[Any, ...], new: Mapping[int, tuple[int, bytes]], generation: int) -> tuple[Any, ...]:
+    content, key = new[row[11]]
+    access = None if row[13] is None else json.loads(row[13])
+    fingerprint = staging.fingerprint_of(key, row[12], access, row[6], row[7])
+    return (*row[1:4], fingerprint, *row[5:11], content, generation)
+
+
 def pin(connection: sqlite3.Connection, generation: int, name: str | None) -> None:
     """Keeps a generation from gc under a name, or lets it go again (None)."""
     kept(connection, generation)
     connection.execute("UPDATE generations SET pinned = ? WHERE id = ?", (name, generation))
 
 
-def collect(connection: sqlite3.Connection, keep: int) -> dict[str, int]:
+def collect(connection: sqlite3.Connection, run: int, keep: int) -> dict[str, int]:
     """Drops all generations but the last `keep` and the pinned ones, and all that nothing kept refers to.
 
     Returns:
@@ -230,6 +302,15 @@ def collect(connection: sqlite3.Connection, keep: int) -> dict[str, int]:
     connection.execute("UPDATE state SET value = value - ? WHERE key = 'chunks'", (gone["chunks"],))
     if gone["chunks"]:
         _compact_postings(connection)
+    # the journal of generations that are gone, but for its last lines; a clock that jumps only moves the edge
+    delete(
+        "journal",
+        "id <= (SELECT max(id) FROM journal) - ? AND time < (SELECT created FROM generations ORDER BY id LIMIT 1)",
+        _JOURNAL,
+    )
+    delete("runs", "finished IS NOT NULL AND id <= ?", run - _JOURNAL)
+    if gone["generations"] or gone["documents"]:
+        journal(connection, run, "", "gc", detail=f"{gone['generations']} generations and {gone['documents']} versions dropped")
     return gone
 
 

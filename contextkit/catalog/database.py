@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from contextkit.catalog import manifest, schema
+from contextkit.catalog import manifest, schema, staging
 from contextkit.catalog.records import Identity
 from contextkit.errors import ContextkitError, IndexDamaged, IndexLocked, IndexNotFound, KitClosed, ReadOnlyIndex
 
@@ -21,11 +21,15 @@ _BUSY_SECONDS = 30.0
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Raises SQLite's errors as ours, with the file's name and what to do."""
+    """Raises SQLite's errors and those of the disk as ours, with the file's name and what to do."""
     try:
         yield
     except sqlite3.Error as error:
         raise _translate(error, path) from error
+    except OSError as error:
+        if isinstance(error, ContextkitError):
+            raise
+        raise manifest.failure(error, path) from error
 
 
 def _translate(error: sqlite3.Error, path: Path) -> Exception:
@@ -218,10 +222,15 @@ def make(path: Path, identity: Identity) -> None:
     with translated(path):
         connection = sqlite3.connect(draft, isolation_level=None)
         try:
+            connection.execute(f"PRAGMA page_size = {schema.PAGE}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             schema.create(connection)
             manifest.store(connection, identity)
+            row = staging.embedder_id(connection, identity.embedder)
+            connection.execute("UPDATE state SET value = ? WHERE key = 'embedder'", (row,))
+            # closing would fold the log in too, but says nothing where the disk is full
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
-            connection.close()  # the last connection folds the log in and removes it
-    draft.replace(path)
+            connection.close()
+        draft.replace(path)

@@ -5,6 +5,7 @@ Where the two disagree the catalogue is right and the file is written again.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -15,7 +16,7 @@ from typing import Any
 
 from contextkit.catalog.records import Identity
 from contextkit.catalog.schema import FORMAT
-from contextkit.errors import IndexDamaged, IndexNotFound
+from contextkit.errors import ContextkitError, IndexDamaged, IndexNotFound
 from contextkit.types import EmbedderInfo
 
 NAME = "manifest.json"
@@ -33,6 +34,15 @@ def load(connection: sqlite3.Connection, name: str) -> Identity:
         return _identity(json.loads(row[0]))
     except (TypeError, ValueError, KeyError) as error:
         raise IndexDamaged(f"the catalogue of {name} does not say what it is ({error}): restore a copy of the folder") from error
+
+
+def embedder(connection: sqlite3.Connection, row: int) -> EmbedderInfo:
+    """The embedder of that row. Raises IndexDamaged where it is missing or broken."""
+    found = connection.execute("SELECT info FROM embedders WHERE id = ?", (row,)).fetchone()
+    try:
+        return _embedder(json.loads(found[0]))
+    except (TypeError, ValueError, KeyError) as error:
+        raise IndexDamaged(f"the catalogue does not say what its embedder {row} is ({error}): restore a copy") from error
 
 
 def write(folder: Path, identity: Identity) -> None:
@@ -62,13 +72,20 @@ def read(folder: Path) -> Identity:
 
 def _identity(data: Mapping[str, Any]) -> Identity:
     known = {f.name for f in fields(Identity)}
-    info_known = {f.name for f in fields(EmbedderInfo)}
-    info = EmbedderInfo(**{k: v for k, v in data["embedder"].items() if k in info_known})
-    return Identity(**{k: v for k, v in data.items() if k in known and k != "embedder"}, embedder=info)
+    return Identity(**{k: v for k, v in data.items() if k in known and k != "embedder"}, embedder=_embedder(data["embedder"]))
+
+
+def _embedder(data: Mapping[str, Any]) -> EmbedderInfo:
+    known = {f.name for f in fields(EmbedderInfo)}
+    return EmbedderInfo(**{k: v for k, v in data.items() if k in known})
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file so that a crash leaves the old one or the new one."""
+    """Writes a file so that a crash leaves the old one or the new one.
+
+    Raises:
+        ContextkitError: the disk is full or failed; the old file is as it was, or the new one is there whole.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         with draft.open("wb") as file:
@@ -77,8 +94,17 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         draft.replace(path)
         sync_folder(path.parent)
+    except OSError as error:
+        raise failure(error, path) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def failure(error: OSError, path: Path) -> ContextkitError:
+    """An error of the disk in our words."""
+    if error.errno == errno.ENOSPC:
+        return ContextkitError(f"the disk of {path} is full: free space and run this again; what was committed is kept")
+    return ContextkitError(f"{path} cannot be written ({error}): check the disk and run this again; what was committed is kept")
 
 
 def sync_folder(folder: Path) -> None:

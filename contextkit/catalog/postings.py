@@ -36,30 +36,45 @@ class Lengths:
 
     Attributes:
         epoch: the state of the lexical index that it was read at.
-        count: chunks in the index.
-        norms: float32 by chunk id: K1 * (1 - B + B * length / mean length).
+        values: float32 by chunk id: terms of the chunk, its header's included; 0 where there is none.
     """
 
     epoch: int
-    count: int
-    norms: NDArray[np.float32]
+    values: NDArray[np.float32]
 
 
 # ------------------------------------------------------------------------------------------------------------------ writing
 
 
-def add(connection: sqlite3.Connection, first: int, headers: Sequence[Sequence[str]], bodies: Sequence[Sequence[str]]) -> None:
-    """Puts the terms of the chunks first, first + 1, ... in as one segment, and merges where there are many."""
-    if not bodies:
-        return
+@dataclass(frozen=True, slots=True)
+class Inverted:
+    """The terms of n chunks turned round: for each term the chunks that have it.
+
+    Attributes:
+        terms: the terms, in the order of their lists.
+        having: int64 (terms,): how many chunks have each.
+        chunk: int64, the lists one after the other: the chunks of each term, from 0, rising.
+        counts: uint8, one a chunk of a list: 6 bits for the body, 2 for the header.
+        lengths: uint16 (n,): terms of each chunk.
+    """
+
+    terms: list[str]
+    having: NDArray[np.int64]
+    chunk: NDArray[np.int64]
+    counts: NDArray[np.uint8]
+    lengths: NDArray[np.uint16]
+
+
+def invert(headers: Sequence[Sequence[str]], bodies: Sequence[Sequence[str]]) -> Inverted:
+    """The lists of the terms of chunks 0, 1, ..."""
     vocabulary: dict[str, int] = {}
     terms: list[int] = []
     for texts in (headers, bodies):
         terms.extend(vocabulary.setdefault(term, len(vocabulary)) for text in texts for term in text)
     header_lengths = np.array([len(t) for t in headers], dtype=np.int64)
     body_lengths = np.array([len(t) for t in bodies], dtype=np.int64)
-    n = len(bodies)
-    chunk = np.concatenate([np.repeat(np.arange(n), header_lengths), np.repeat(np.arange(n), body_lengths)])
+    n = max(1, len(bodies))
+    chunk = np.concatenate([np.repeat(np.arange(len(bodies)), header_lengths), np.repeat(np.arange(len(bodies)), body_lengths)])
     keys = np.array(terms, dtype=np.int64) * n + chunk
     is_body = np.arange(len(keys)) >= header_lengths.sum()
     pairs, inverse = np.unique(keys, return_inverse=True)
@@ -69,10 +84,18 @@ def add(connection: sqlite3.Connection, first: int, headers: Sequence[Sequence[s
     term_of, chunk_of = np.divmod(pairs, n)
     having = np.bincount(term_of, minlength=len(vocabulary))
     lengths = np.minimum(header_lengths + body_lengths, 65_535).astype("<u2")
-    segment = _segment(connection, first, first + n, lengths)
+    return Inverted(list(vocabulary), having, chunk_of, counts, lengths)
+
+
+def add(connection: sqlite3.Connection, first: int, headers: Sequence[Sequence[str]], bodies: Sequence[Sequence[str]]) -> None:
+    """Puts the terms of the chunks first, first + 1, ... in as one segment, and merges where there are many."""
+    if not bodies:
+        return
+    made = invert(headers, bodies)
+    segment = _segment(connection, first, first + len(bodies), made.lengths)
     connection.executemany(
         "INSERT INTO postings VALUES (?, ?, ?, ?)",
-        zip(repeat(segment), vocabulary, having.tolist(), _pack(chunk_of, counts, having), strict=False),
+        zip(repeat(segment), made.terms, made.having.tolist(), _pack(made.chunk, made.counts, made.having), strict=False),
     )
     _merge_small(connection)
     touch(connection)
@@ -109,7 +132,7 @@ def _pack(places: NDArray[np.int64], counts: NDArray[np.uint8], n: NDArray[np.in
         yield bytes((width,)) + forms[form][start * width : end * width] + tail[start:end]
 
 
-def _unpack(data: Sequence[bytes], n: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+def unpack(data: Sequence[bytes], n: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Places within their segments and count bytes of many lists, one after the other."""
     sizes = np.asarray(n, dtype=np.int64)
     starts = np.cumsum(sizes) - sizes
@@ -198,7 +221,7 @@ def _joined(
         return
     terms, segments, sizes, data = zip(*block, strict=True)
     n = np.array(sizes, dtype=np.int64)
-    places, counts = _unpack(data, sizes)
+    places, counts = unpack(data, sizes)
     places += np.repeat(np.array([bases[s] for s in segments], dtype=np.int64), n)
     vocabulary = {term: i for i, term in enumerate(dict.fromkeys(terms))}
     owner = np.repeat(np.array([vocabulary[term] for term in terms], dtype=np.int64), n)
@@ -224,10 +247,7 @@ def lengths(connection: sqlite3.Connection, known: Lengths | None) -> Lengths:
     values = np.zeros(size, dtype=np.float32)
     for first, stop, data in parts:
         values[first:stop] = np.frombuffer(data, dtype="<u2")
-    count = int(np.count_nonzero(values))
-    mean = float(values.sum()) / count if count else 1.0
-    norms = np.float32(K1) * (np.float32(1 - B) + values * np.float32(B / max(mean, 1e-9)))
-    return Lengths(epoch, count, norms.astype(np.float32))
+    return Lengths(epoch, values)
 
 
 def _postings(connection: sqlite3.Connection, term: str) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -237,7 +257,7 @@ def _postings(connection: sqlite3.Connection, term: str) -> tuple[NDArray[np.int
     if not rows:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint8)
     first, n, data = zip(*rows, strict=True)
-    places, counts = _unpack(data, n)
+    places, counts = unpack(data, n)
     return places + np.repeat(np.array(first, dtype=np.int64), n), counts
 
 
@@ -252,11 +272,15 @@ def search(
     """The k best allowed chunks by BM25: int64 ids and float32 scores above 0, best first, ties by lower id; fewer where
     fewer have any of the terms.
 
-    A term is as rare as it is among the allowed chunks: a filtered search ranks as an index of those documents alone would,
-    and texts that the caller may not see do not show in the scores.
+    A term is as rare, and a chunk as long, as it is among the allowed chunks: a filtered search ranks as an index of those
+    documents alone would, and texts that the caller may not see, or that are not committed, do not show in the scores.
     """
-    scores = np.zeros(len(known.norms), dtype=np.float32)
+    scores = np.zeros(len(known.values), dtype=np.float32)
     total = int(np.count_nonzero(allowed))
+    both = min(len(allowed), len(known.values))
+    inside = known.values[:both] * allowed[:both]
+    mean = float(inside.sum()) / max(1, int(np.count_nonzero(inside)))
+    base, slope = np.float32(K1 * (1 - B)), np.float32(K1 * B / max(mean, 1e-9))
     byte = np.arange(256)
     weight = ((byte & 63) + header_weight * (byte >> 6)).astype(np.float32)
     for term in dict.fromkeys(terms):
@@ -265,7 +289,7 @@ def search(
             continue
         rarity = np.float32(np.log1p((total - len(ids) + 0.5) / (len(ids) + 0.5)))
         frequency = weight[counts]
-        scores[ids] += rarity * np.float32(K1 + 1) * frequency / (frequency + known.norms[ids])
+        scores[ids] += rarity * np.float32(K1 + 1) * frequency / (frequency + base + slope * known.values[ids])
     found = np.flatnonzero(scores)
     values = scores[found]
     if len(found) > k > 0:

@@ -32,7 +32,8 @@ class CatalogReader:
 
     Attributes:
         folder: the index's folder.
-        identity: what the index is.
+        identity: what the index is; its embedder may change while the index is open (`refresh`).
+        embedder_id: the row of its embedder.
         read_only: whether it was opened for reading.
     """
 
@@ -43,6 +44,7 @@ class CatalogReader:
         try:
             with self._db.reading() as c:
                 self.identity = manifest.load(c, str(folder))
+                self.embedder_id = reading.embedder(c)
             self._codecs = codec(self.identity.passages), codec(self.identity.sentences)
             if not read_only:
                 manifest.write(folder, self.identity)
@@ -53,8 +55,15 @@ class CatalogReader:
         self._visible: OrderedDict[tuple[object, ...], Visible] = OrderedDict()
         self._visible_lock = threading.Lock()
 
+    def refresh(self) -> None:
+        """Takes in what the index is now: another process may have given it another embedder."""
+        with self._db.reading() as c:
+            self.identity = manifest.load(c, str(self.folder))
+            self.embedder_id = reading.embedder(c)
+
     def require(self, embedder: EmbedderInfo) -> None:
         """Checks that the index's vectors are comparable with an embedder's. Raises IndexMismatch where they are not."""
+        self.refresh()
         own = self.identity.embedder
         names = ("digest", "dimension", "query_prefix", "passage_prefix", "sentences")
         different = [n for n in names if getattr(own, n) != getattr(embedder, n)]
@@ -62,7 +71,8 @@ class CatalogReader:
             what = ", ".join(f"{n} {_short(getattr(own, n))} against {_short(getattr(embedder, n))}" for n in different)
             raise IndexMismatch(
                 f"the index {self.folder} was made with the embedder {own.name!r}, not {embedder.name!r} ({what}): "
-                "open it with its own embedder, or build a new index with the other one"
+                f"open it with its own embedder, or run `contextkit index reembed --embedder {embedder.name}`, which makes a new "
+                "generation while this one keeps serving"
             )
 
     def close(self) -> None:
@@ -158,10 +168,16 @@ class CatalogReader:
         with self._db.reading() as c:
             return reading.passages(c, [int(i) for i in ids], self._codecs[0], self.dimension)
 
-    def passages_after(self, chunk_id: int, limit: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ids (int64, ascending) and passage vectors (float32, (n, dimension)) of at most `limit` chunks above `chunk_id`."""
+    def passages_after(
+        self, chunk_id: int, limit: int, embedder: int | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Ids (int64, ascending) and passage vectors (float32, (n, dimension)) of at most `limit` chunks above `chunk_id`, of the
+        embedder of that row (None: the current one).
+        """
         with self._db.reading() as c:
-            return reading.passages_after(c, chunk_id, limit, self._codecs[0], self.dimension)
+            row = self.embedder_id if embedder is None else embedder
+            dimension = manifest.embedder(c, row).dimension
+            return reading.passages_after(c, row, chunk_id, limit, self._codecs[0], dimension)
 
     def sentence_vectors(self, ids: Sequence[int]) -> list[NDArray[np.float32]]:
         """A float32 (sentences, dimension), unit length, a chunk in the order of `ids`; (0, dimension) where there are none."""
@@ -171,14 +187,14 @@ class CatalogReader:
     def passage_cosines(self, ids: Sequence[int], query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Cosines (float32) of a unit vector with the chunks' passages, in the order of `ids`."""
         with self._db.reading() as c:
-            return reading.passage_cosines(c, [int(i) for i in ids], query, self._codecs[0], self.dimension)
+            return reading.passage_cosines(c, [int(i) for i in ids], query, self._codecs[0], len(query))
 
     def sentence_cosines(self, ids: Sequence[int], query: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Cosines (float32) of a unit vector with all sentences of the chunks, in the order of `ids`, and (int64) how many each
         chunk has vectors of: 0 where the embedder gave none.
         """
         with self._db.reading() as c:
-            return reading.sentence_cosines(c, [int(i) for i in ids], query, self._codecs[1], self.dimension)
+            return reading.sentence_cosines(c, [int(i) for i in ids], query, self._codecs[1], len(query))
 
     def documents_of(self, content_ids: Iterable[int], visible: Visible) -> dict[int, list[StoredDocument]]:
         """The permitted documents of each content, ordered by id; twins share a content. Contents without one are left out."""
@@ -260,6 +276,17 @@ class CatalogReader:
         """The highest chunk id given so far; 0 in an empty index."""
         with self._db.reading() as c:
             return int(c.execute("SELECT value FROM state WHERE key = 'next_chunk'").fetchone()[0]) - 1
+
+    def chunk_ids(self, last: int, embedder: int | None = None) -> NDArray[np.int64]:
+        """int64: the ids of all stored chunks up to `last`, rising, of the embedder of that row (None: the current one)."""
+        with self._db.reading() as c:
+            return reading.chunk_ids(c, self.embedder_id if embedder is None else embedder, last)
+
+    def everything(self) -> list[StoredDocument]:
+        """All living documents of the current generation, whoever may see them, ordered by id."""
+        with self._db.reading() as c:
+            rows = [row[0] for row in c.execute("SELECT id FROM documents WHERE died IS NULL")]
+            return reading.documents_by_row(c, rows)
 
     def generations(self) -> list[Generation]:
         """All kept generations, oldest first."""

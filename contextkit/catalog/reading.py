@@ -111,15 +111,26 @@ def passage_cosines(
 
 
 def passages_after(
-    connection: sqlite3.Connection, after: int, limit: int, codec: Codec, dimension: int
+    connection: sqlite3.Connection, embedder: int, after: int, limit: int, codec: Codec, dimension: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """int64 (n,) ids above `after` in order, at most `limit`, and float32 (n, dimension) their passage vectors."""
+    """int64 (n,) ids above `after` in order, at most `limit`, and float32 (n, dimension) their vectors; of one embedder."""
     rows = connection.execute(
-        "SELECT k.id, v.passage FROM chunks k JOIN vectors v ON v.id = k.vector_id WHERE k.id > ? ORDER BY k.id LIMIT ?",
-        (after, limit),
+        "SELECT k.id, v.passage FROM chunks k CROSS JOIN vectors v ON v.id = k.vector_id "
+        "CROSS JOIN contents c ON c.id = k.content_id WHERE k.id > ? AND c.embedder_id = ? ORDER BY k.id LIMIT ?",
+        (after, embedder, limit),
     ).fetchall()
     ids = np.array([row[0] for row in rows], dtype=np.int64)
     return ids, codec.decode(b"".join(row[1] for row in rows), dimension)
+
+
+def chunk_ids(connection: sqlite3.Connection, embedder: int, last: int) -> NDArray[np.int64]:
+    """int64: the ids of an embedder's chunks up to `last`, rising."""
+    rows = connection.execute(
+        "SELECT k.id FROM chunks k CROSS JOIN contents c ON c.id = k.content_id "
+        "WHERE k.id <= ? AND c.embedder_id = ? ORDER BY k.id",
+        (last, embedder),
+    )
+    return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
 
 def sentence_vectors(
@@ -198,6 +209,11 @@ def document(connection: sqlite3.Connection, document_id: str, generation: int, 
     life, values = alive(generation, current=generation == current)
     row = connection.execute(f"{_DOCUMENT} WHERE d.document_id = ? AND {life}", (document_id, *values)).fetchone()
     return None if row is None else _document(row)
+
+
+def embedder(connection: sqlite3.Connection) -> int:
+    """The row of the current embedder."""
+    return int(connection.execute("SELECT value FROM state WHERE key = 'embedder'").fetchone()[0])
 
 
 def current(connection: sqlite3.Connection) -> int:

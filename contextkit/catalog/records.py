@@ -198,4 +198,4 @@ class Identity:
     parser: str = ""
     terms: str = ""
     passages: str = "r8"
-    sentences: str = "r4"
+    sentences: str = "r3"

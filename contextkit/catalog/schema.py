@@ -14,12 +14,18 @@ FORMAT = 1
 
 APPLICATION_ID = 0x636B6974  # "ckit": tells a catalogue from any other SQLite file
 
+PAGE = 8_192
+"""Bytes of a page: five rows of vectors fill one; at 4,096 a quarter of it would stay empty."""
+
 _TABLES = """
 CREATE TABLE state (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
 
+CREATE TABLE embedders (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, info TEXT NOT NULL) STRICT;
+
 CREATE TABLE generations (
     id INTEGER PRIMARY KEY, parent INTEGER REFERENCES generations ON DELETE SET NULL, created TEXT NOT NULL, note TEXT NOT NULL,
-    added INTEGER NOT NULL, changed INTEGER NOT NULL, removed INTEGER NOT NULL, pinned TEXT
+    added INTEGER NOT NULL, changed INTEGER NOT NULL, removed INTEGER NOT NULL, pinned TEXT,
+    embedder_id INTEGER NOT NULL REFERENCES embedders
 ) STRICT;
 
 CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, cursor TEXT) STRICT;
@@ -46,10 +52,13 @@ CREATE TABLE access_lists (id INTEGER PRIMARY KEY, names TEXT NOT NULL UNIQUE) S
 
 CREATE TABLE contents (
     id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, first_chunk INTEGER NOT NULL, n_chunks INTEGER NOT NULL,
-    n_characters INTEGER NOT NULL, title TEXT NOT NULL, language TEXT NOT NULL, tail TEXT NOT NULL, structure BLOB NOT NULL
+    n_characters INTEGER NOT NULL, title TEXT NOT NULL, language TEXT NOT NULL, tail TEXT NOT NULL, structure BLOB NOT NULL,
+    embedder_id INTEGER NOT NULL REFERENCES embedders
 ) STRICT;
 
-CREATE TABLE vectors (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, passage BLOB NOT NULL, sentences BLOB) STRICT;
+CREATE TABLE vectors (
+    id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, checksum INTEGER NOT NULL, passage BLOB NOT NULL, sentences BLOB
+) STRICT;
 
 CREATE TABLE chunks (
     id INTEGER PRIMARY KEY, content_id INTEGER NOT NULL REFERENCES contents, vector_id INTEGER NOT NULL REFERENCES vectors,
@@ -98,7 +107,7 @@ CREATE TABLE postings (
     PRIMARY KEY (segment_id, term)
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO state VALUES ('current', 0), ('next_chunk', 1), ('chunks', 0), ('lexical_epoch', 0);
+INSERT INTO state VALUES ('current', 0), ('next_chunk', 1), ('chunks', 0), ('lexical_epoch', 0), ('embedder', 0);
 """
 
 _MIGRATIONS: dict[int, str] = {}

@@ -10,8 +10,9 @@ import hashlib
 import json
 import math
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ Terms = Callable[[str], "list[str]"]
 """Gives the lexical terms of a text."""
 
 _KEY_BYTES = 16
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode  # made once: listings have many entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +100,15 @@ def digest(*values: object) -> bytes:
     """16 bytes that name the values: JSON values and bytes."""
     state = hashlib.blake2b(digest_size=_KEY_BYTES)
     for value in values:
-        data = value if isinstance(value, bytes) else json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode()
+        data = value if isinstance(value, bytes) else _canonical(value).encode()
         state.update(len(data).to_bytes(8, "little"))
         state.update(data)
     return state.digest()
 
 
 def embedder_key(info: EmbedderInfo) -> bytes:
-    """Names what decides an embedder's vectors (not its back-end: those are compatible)."""
-    return digest(info.digest, info.dimension, info.window, info.passage_prefix, info.sentences)
+    """Names what decides an embedder's vectors: not its back-end (those are compatible) nor its window (nothing is ever cut)."""
+    return digest(info.digest, info.dimension, info.query_prefix, info.passage_prefix, info.sentences)
 
 
 def content_key(document: Document, chunker: str, embedder: bytes) -> bytes:
@@ -130,8 +132,12 @@ def encoded(document: Document) -> bytes:
 
 def vector_key(chunk: Chunk, embedder: bytes) -> bytes:
     """Names what a chunk's vectors are made of."""
-    offsets = [s.start - chunk.start for s in chunk.sentences] + [s.end - chunk.start for s in chunk.sentences]
-    return digest(chunk.header, chunk.text, offsets, embedder)
+    return text_key(chunk.header, chunk.text, [(s.start - chunk.start, s.end - chunk.start) for s in chunk.sentences], embedder)
+
+
+def text_key(header: str, text: str, sentences: Sequence[Sequence[int]], embedder: bytes) -> bytes:
+    """As `vector_key`, of a chunk's parts; sentences as offsets from its start. It is the checksum of a stored chunk too."""
+    return digest(header, text, [s[0] for s in sentences] + [s[1] for s in sentences], embedder)
 
 
 def plain(metadata: Mapping[str, JSON], document_id: str) -> str:
@@ -201,12 +207,23 @@ def versions_known(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[s
 # -------------------------------------------------------------------------------------------------------------------- write
 
 
+def embedder_id(connection: sqlite3.Connection, info: EmbedderInfo) -> int:
+    """The row of that embedder, made where it is new."""
+    key = embedder_key(info)
+    row = connection.execute("SELECT id FROM embedders WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        text = json.dumps(asdict(info), sort_keys=True)
+        row = connection.execute("INSERT INTO embedders (key, info) VALUES (?, ?) RETURNING id", (key, text)).fetchone()
+    return int(row[0])
+
+
 def contents(
     connection: sqlite3.Connection,
     new: Sequence[NewContent],
     vectors: Sequence[NewVectors],
     terms: Terms,
     codecs: tuple[Codec, Codec],
+    embedder: int | None = None,
 ) -> None:
     """Stores contents with their chunks; those that are stored already stay as they are.
 
@@ -216,16 +233,19 @@ def contents(
         vectors: those of their chunks that are not stored yet.
         terms: the lexical tokenisation.
         codecs: of passages and of sentences.
+        embedder: the row of the embedder that the vectors are of; None: the index's.
     """
     stored = contents_known(connection, [c.key for c in new])
     fresh = list({c.key: c for c in new if c.key not in stored}.values())
+    if embedder is None:
+        embedder = int(connection.execute("SELECT value FROM state WHERE key = 'embedder'").fetchone()[0])
     _vectors(connection, vectors, codecs)
     ids = vectors_known(connection, {key for c in fresh for key in c.vector_keys})
     first = start = int(connection.execute("SELECT value FROM state WHERE key = 'next_chunk'").fetchone()[0])
     headers: list[list[str]] = []
     bodies: list[list[str]] = []
     for content in fresh:
-        _content(connection, content, first, ids)
+        _content(connection, content, first, ids, embedder)
         first += len(content.chunks)
         headers.extend(terms(chunk.header) for chunk in content.chunks)
         bodies.extend(terms(chunk.text) for chunk in content.chunks)
@@ -250,21 +270,31 @@ def _vectors(connection: sqlite3.Connection, vectors: Sequence[NewVectors], code
     for i, v in enumerate(vectors):
         n = 0 if v.sentences is None else len(v.sentences) * part
         own = None if v.sentences is None else packed[place : place + n]
-        rows.append((v.key, data[i * size : (i + 1) * size], own))
+        passage = data[i * size : (i + 1) * size]
+        rows.append((v.key, checksum(passage, own), passage, own))
         place += n
-    connection.executemany("INSERT INTO vectors (key, passage, sentences) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING", rows)
+    connection.executemany(
+        "INSERT INTO vectors (key, checksum, passage, sentences) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING", rows
+    )
 
 
-def _content(connection: sqlite3.Connection, content: NewContent, first: int, vectors: Mapping[bytes, int]) -> None:
+def checksum(passage: bytes, sentences: bytes | None) -> int:
+    """CRC-32 of a chunk's stored vectors."""
+    return zlib.crc32(sentences or b"", zlib.crc32(passage))
+
+
+def _content(
+    connection: sqlite3.Connection, content: NewContent, first: int, vectors: Mapping[bytes, int], embedder: int
+) -> None:
     document, chunks = content.document, content.chunks
     text = document.text
     tail = text[chunks[-1].end :] if chunks else text
     row = connection.execute(
-        "INSERT INTO contents (key, first_chunk, n_chunks, n_characters, title, language, tail, structure) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        "INSERT INTO contents (key, first_chunk, n_chunks, n_characters, title, language, tail, structure, embedder_id) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
             content.key, first, len(chunks), len(text), document.title, document.language, tail,
-            pack_structure(document.blocks, document.pages),
+            pack_structure(document.blocks, document.pages), embedder,
         ),
     ).fetchone()  # fmt: skip
     ends = [0, *(chunk.end for chunk in chunks)]
@@ -318,8 +348,7 @@ def documents(connection: sqlite3.Connection, source: int, new: Sequence[NewDocu
         metadata, value = metadata_id(connection, d.metadata or {}, d.id)
         own, _ = metadata_id(connection, d.own_metadata or {}, d.id)
         access = access_id(connection, d.access)
-        names = None if d.access is None else sorted(set(d.access))
-        fingerprint = digest(d.content_key, value, names, d.uri, d.media_type)
+        fingerprint = fingerprint_of(d.content_key, value, d.access, d.uri, d.media_type)
         content = known[d.content_key]
         connection.execute(
             "INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -327,6 +356,11 @@ def documents(connection: sqlite3.Connection, source: int, new: Sequence[NewDocu
         )
         if d.parse_key is not None:
             connection.execute("INSERT OR REPLACE INTO parses VALUES (?, ?, ?, ?)", (d.parse_key, content, own, d.media_type))
+
+
+def fingerprint_of(content: bytes, metadata: str, access: Sequence[str] | None, uri: str, media_type: str) -> bytes:
+    """Names a version of a document: two with the same are the same to everyone."""
+    return digest(content, metadata, None if access is None else sorted(set(access)), uri, media_type)
 
 
 def metadata_id(connection: sqlite3.Connection, metadata: Mapping[str, JSON], document_id: str) -> tuple[int, str]:

@@ -18,13 +18,16 @@ import numpy as np
 from contextkit.catalog.catalog import Catalog
 from contextkit.catalog.manifest import write_atomically
 from contextkit.catalog.visibility import Visible
-from contextkit.errors import ContextkitError, IndexDamaged
+from contextkit.errors import ContextkitError, IndexDamaged, IndexMismatch
 from contextkit.protocols import VectorIndex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BATCH = 16_384
+_MORE = 24  # chunks beyond k that are scored anew; measured: 16 bring back all that rounding would lose
+_SAMPLE = 64  # vectors that the doctor asks for
+_SELF = 0.98  # the least score of a vector with itself; stored vectors are rounded
 FOLD = 4_096
 """`save` writes the file only where it lacks at least so many chunks, or a tenth."""
 
@@ -36,7 +39,7 @@ class Vectors:
         catalog: the truth.
         new: makes an empty index of a dimension.
         load: reads an index file of a dimension; raises IndexDamaged where it cannot.
-        kind: names the index type; the file is "vectors.KIND".
+        kind: names the index type; the file is "vectors.KIND", with a number before the point for later embedders.
     """
 
     def __init__(
@@ -45,8 +48,11 @@ class Vectors:
         self._catalog = catalog
         self._new = new
         self._load = load
-        self._path = catalog.folder / f"vectors.{kind}"
-        self._card = catalog.folder / "vectors.json"
+        self.embedder, self._dimension = catalog.embedder_id, catalog.dimension
+        """The row of the embedder whose vectors these are; an index that gets another one needs another `Vectors`."""
+        stem = "vectors" if self.embedder == 1 else f"vectors{self.embedder}"
+        self._path = catalog.folder / f"{stem}.{kind}"
+        self._card = catalog.folder / f"{stem}.json"
         self._index: VectorIndex | None = None
         self._last = 0
         self._filed = 0
@@ -61,14 +67,30 @@ class Vectors:
     def search(self, queries: NDArray[np.float32], k: int, visible: Visible) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The nearest permitted chunks: int64 ids (q, k) and float32 scores (q, k), best first, ties by lower id, places without
         a chunk -1 and -inf.
+
+        The index's scores may be rounded: a few more than k are taken from it and scored anew with the catalogue's vectors.
         """
+        if visible.embedder != self.embedder:
+            raise IndexMismatch(
+                f"generation {visible.generation} of the index {self._catalog.folder} has vectors of another embedder than "
+                "the one it was opened with: open it again"
+            )
         self.refresh()
+        wanted = min(k + max(_MORE, k // 4), max(k, visible.n_chunks))
         with self._gate.shared():
             if self._index is None:
                 raise ContextkitError("the vector index is not loaded")
             # Chunks staged since, or retired and not collected yet, are in the index too: only an exact fit needs no mask
             whole = visible.whole and len(self._index) == visible.n_chunks
-            return self._index.search(queries, k, None if whole else visible.allowed)
+            near, _ = self._index.search(queries, wanted, None if whole else visible.allowed)
+        ids = np.full((len(queries), k), -1, dtype=np.int64)
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        for row, query in enumerate(queries):
+            found = near[row][near[row] >= 0]
+            cosines = self._catalog.passage_cosines(found.tolist(), query)
+            best = np.lexsort((found, -cosines))[:k]
+            ids[row, : len(best)], scores[row, : len(best)] = found[best], cosines[best]
+        return ids, scores
 
     def refresh(self) -> None:
         """Takes in what the catalogue has and the index in memory lacks."""
@@ -80,7 +102,7 @@ class Vectors:
                 self._index, self._last = self._from_file()
                 self._filed = self._last
             while self._last < last:
-                ids, vectors = self._catalog.passages_after(self._last, _BATCH)
+                ids, vectors = self._catalog.passages_after(self._last, _BATCH, self.embedder)
                 if not len(ids):
                     self._last = last
                     break
@@ -88,17 +110,66 @@ class Vectors:
                 self._last = int(ids[-1])
 
     def save(self, *, force: bool = False) -> bool:
-        """Writes the file where it lacks much of the catalogue (or `force`). Call it as the writer; True where it was written."""
+        """Writes the file where it lacks much of the catalogue (or `force`). Call it as the writer.
+
+        Returns:
+            True where it was written; a disk that does not take it is told in `notes`.
+        """
         self.refresh()
         with self._gate.exclusive():
             lacking = self._last - self._filed
             if self._index is None or not len(self._index) or (not force and lacking < min(FOLD, max(1, self._last // 10))):
                 return False
-            self._index.save(self._path)
-            card = {"index": self._catalog.identity.uuid, "last": self._last, "count": len(self._index), **_sum(self._path)}
-            write_atomically(self._card, json.dumps(card).encode())
+            try:
+                self._index.save(self._path)
+                card = {"index": self._catalog.identity.uuid, "last": self._last, "count": len(self._index), **_sum(self._path)}
+                write_atomically(self._card, json.dumps(card).encode())
+            except (OSError, ContextkitError) as error:  # nothing is lost: the next opening reads the catalogue instead
+                self.notes.append(
+                    f"{self._path.name} could not be written ({error}): opening the index takes longer until it can"
+                )
+                return False
             self._filed = self._last
             return True
+
+    @property
+    def filed(self) -> bool:
+        """Whether the file was taken as it is, or written since."""
+        return self._filed > 0
+
+    def problems(self) -> list[str]:
+        """What the index in memory has other than the catalogue; empty where it is in step.
+
+        A sample of the vectors is asked for itself. Ids are compared where the index tells them (an attribute `ids`).
+        """
+        self.refresh()
+        with self._gate.shared():
+            index = self._index
+            if index is None:
+                return []
+            stored = self._catalog.chunk_ids(self._last, self.embedder)
+            own = getattr(index, "ids", None)
+            if own is not None and not np.array_equal(own, stored):
+                lacking, extra = len(np.setdiff1d(stored, own)), len(np.setdiff1d(own, stored))
+                return [f"it lacks {lacking} chunks and has {extra} that are not there"]
+            if len(index) != len(stored):
+                return [f"it has {len(index)} of {len(stored)} chunks"]
+            sample = stored[:: max(1, len(stored) // _SAMPLE)]
+            if not len(sample):
+                return []
+            far = 0
+            for chunk, vector in zip(sample.tolist(), self._catalog.passage_vectors(sample.tolist()), strict=True):
+                only = np.zeros(chunk + 1, dtype=np.bool_)
+                only[chunk] = True
+                far += float(index.search(vector[None], 1, only)[1][0, 0]) < _SELF
+            return [f"{far} of {len(sample)} vectors are not those of their chunks"] if far else []
+
+    def rebuild(self) -> None:
+        """Makes the index again from the catalogue, in memory and as a file."""
+        self._path.unlink(missing_ok=True)
+        self._card.unlink(missing_ok=True)
+        self.drop()
+        self.save(force=True)
 
     def drop(self) -> None:
         """Forgets the index in memory; it is made again when next needed (after gc)."""
@@ -106,7 +177,7 @@ class Vectors:
             self._index, self._last, self._filed = None, 0, 0
 
     def _from_file(self) -> tuple[VectorIndex, int]:
-        empty = self._new(self._catalog.dimension), 0
+        empty = self._new(self._dimension), 0
         if not self._path.exists():
             return empty
         card = self._read_card()
@@ -121,7 +192,7 @@ class Vectors:
             problem = "is newer than the catalogue"
         else:
             try:
-                index = self._load(self._path, self._catalog.dimension)
+                index = self._load(self._path, self._dimension)
                 if len(index) == card.get("count"):
                     return index, int(card["last"])
                 problem = f"holds {len(index)} of {card.get('count')} vectors"

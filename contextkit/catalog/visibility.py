@@ -27,6 +27,7 @@ class Visible:
         n_chunks: permitted chunks.
         contents: int64 (n_documents,), sorted: the content of each permitted document version.
         rows: int64 (n_documents,): the rows of those versions, in the same order.
+        embedder: row of the embedder whose vectors the generation has.
     """
 
     generation: int
@@ -36,6 +37,7 @@ class Visible:
     n_chunks: int
     contents: NDArray[np.int64] = field(repr=False, compare=False)
     rows: NDArray[np.int64] = field(repr=False, compare=False)
+    embedder: int = 1
 
     def rows_of(self, content_ids: Sequence[int]) -> NDArray[np.int64]:
         """int64: the permitted document versions of those contents."""
@@ -81,4 +83,7 @@ def resolve(connection: sqlite3.Connection, generation: int, current: int, where
     np.add.at(marks, first + count, -1)
     allowed = np.cumsum(marks[:-1]) > 0
     n_chunks = int(count.sum())
-    return Visible(generation, allowed, n_chunks == living, len(table), n_chunks, table[:, 1].copy(), table[:, 0].copy())
+    own = connection.execute("SELECT embedder_id FROM generations WHERE id = ?", (generation,)).fetchone()
+    embedder = int(own[0]) if own else int(connection.execute("SELECT value FROM state WHERE key = 'embedder'").fetchone()[0])
+    contents, versions = table[:, 1].copy(), table[:, 0].copy()
+    return Visible(generation, allowed, n_chunks == living, len(table), n_chunks, contents, versions, embedder)

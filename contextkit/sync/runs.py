@@ -67,6 +67,7 @@ def sync(
     catalog.require(pipeline.embedder.info)
     keys = Keys.of(pipeline)
     with catalog.writing("sync", connector.source, wait=wait) as run:
+        catalog.require(pipeline.embedder.info)  # again: the writer before may have given the index another one
         found = plan(catalog, connector, keys, retire=retire, progress=tell)
         if not allow_mass_delete:
             brake(found, len(catalog.living(found.source)))
@@ -106,6 +107,7 @@ def add(
     keys = Keys.of(pipeline)
     found = Plan(KIT, listed=len(documents), complete=True)
     with catalog.writing("add", KIT, wait=wait) as run:
+        catalog.require(pipeline.embedder.info)
         owners = catalog.owners()
         for document in documents:
             if owners.get(document.id, KIT) != KIT:

@@ -63,7 +63,7 @@ def test_sql_means_what_python_means(where, documents):
             metadata = {**metadata, "b": 2**70}
         row, _ = metadata_id(connection, metadata, "x")
         title = ["", "x", "y"][i % 3]
-        connection.execute("INSERT INTO contents VALUES (?, ?, 1, 0, 0, ?, '', '', x'')", (i + 1, bytes([i]), title))
+        connection.execute("INSERT INTO contents VALUES (?, ?, 1, 0, 0, ?, '', '', x'', 1)", (i + 1, bytes([i]), title))
         connection.execute(
             "INSERT INTO documents VALUES (?, ?, 1, x'', x'', '', '', '', ?, ?, NULL, ?, 1, NULL)", (i, f"d{i}", row, row, i + 1)
         )

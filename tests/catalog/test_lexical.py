@@ -21,9 +21,9 @@ def fresh() -> sqlite3.Connection:
     return connection
 
 
-def bm25(question, texts, weight, index):
-    """Straight from the formula; {chunk: score}. Rarity is that among `texts`, the mean length that of the whole index."""
-    lengths = {i: len(h) + len(b) for i, (h, b) in index.items()}
+def bm25(question, texts, weight):
+    """Straight from the formula; {chunk: score}. Rarity and mean length are those of `texts`."""
+    lengths = {i: len(h) + len(b) for i, (h, b) in texts.items()}
     counted = [n for n in lengths.values() if n]
     mean = sum(counted) / len(counted) if counted else 1
     out: dict[int, float] = {}
@@ -59,7 +59,7 @@ def test_is_bm25_through_segments_merges_and_gc(batches, question, k, weight, fo
         allowed = np.array([i not in forbidden and i in texts for i in range(next_id)])
         seen = {i: t for i, t in texts.items() if i not in forbidden}  # a filtered search ranks as an index of these alone would
         ids, scores = postings.search(connection, question, k, allowed, known, weight)
-        expected = bm25(question, seen, weight, texts)
+        expected = bm25(question, seen, weight)
         assert len(ids) == min(k, len(expected))
         assert np.allclose(scores, sorted(expected.values(), reverse=True)[:k], rtol=1e-4)
         assert np.allclose(scores, [expected[i] for i in ids.tolist()], rtol=1e-4)

@@ -34,7 +34,7 @@ def same(catalog, mine, embedder, visible=None, k=5):
         expected = exact(catalog, question, k, seen)
         assert len([i for i in row if i >= 0]) == len(expected)
         truth = catalog.passage_vectors(expected) @ question
-        assert np.allclose(score[: len(expected)], truth, atol=2e-3)
+        assert np.allclose(score[: len(expected)], truth, atol=1e-5)
         assert all(seen.allowed[i] for i in row if i >= 0)
 
 

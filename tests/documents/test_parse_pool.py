@@ -244,3 +244,11 @@ def test_an_interrupt_and_a_kill_leave_no_children(trouble: Path, tmp_path: Path
     if how is signal.SIGINT:
         assert "KeyboardInterrupt" in errors
         assert process.returncode != 0
+
+
+def test_a_worker_of_a_large_parent_is_kept(trouble: Path) -> None:
+    ballast = bytearray(400 * 2**20)  # more than a third of the worker's limit; a child inherits the parent's peak
+    ballast[:: 2**12] = b"x" * len(range(0, len(ballast), 2**12))
+    with ParsePool(1, memory=2**30) as pool:
+        texts = [r.text for _, r in pool.run([blob("ok"), blob("ok")]) if isinstance(r, Document)]
+    assert len(ballast) and len(set(texts)) == 1

@@ -1,6 +1,7 @@
+"""A writer in another process: what readers see of it, and what is left when it dies. More of that is in tests/faults."""
+
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -19,20 +20,6 @@ from contextkit.types import Document
 HERE = Path(__file__).parent
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
-
-
-def test_a_writer_killed_anywhere_loses_nothing(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(HERE / "kill_driver.py"), str(tmp_path), "12"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    assert result["wrong"] == []
-    assert result["points"] >= 40
 
 
 WRITER = """

@@ -242,9 +242,9 @@ def _reference(element: _Element) -> str:
 _LEAVES: dict[str, Callable[[_Element], str]] = {
     "t": lambda e: e.text or "",
     "tab": lambda e: "\t",  # noqa: ARG005 one signature for all
-    "br": lambda e: "\n",  # noqa: ARG005
-    "cr": lambda e: "\n",  # noqa: ARG005
-    "noBreakHyphen": lambda e: "-",  # noqa: ARG005
+    "br": lambda e: "\n",  # noqa: ARG005 one signature for all
+    "cr": lambda e: "\n",  # noqa: ARG005 one signature for all
+    "noBreakHyphen": lambda e: "-",  # noqa: ARG005 one signature for all
     "oMath": lambda e: f" {formula(e)} ",
     "oMathPara": lambda e: f" {' '.join(formula(m) for m in children(e, 'oMath'))} ",
     "sym": _symbol,

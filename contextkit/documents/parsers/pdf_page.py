@@ -137,9 +137,9 @@ def _turned(page: pdfium.PdfPage) -> Callable[[float, float, float, float], Box]
     if rotation == 90:
         return lambda l, b, r, t: (b, -r, t, -l)  # noqa: E741 left, bottom, right, top
     if rotation == 180:
-        return lambda l, b, r, t: (-r, -t, -l, -b)  # noqa: E741
+        return lambda l, b, r, t: (-r, -t, -l, -b)  # noqa: E741 left, bottom, right, top
     if rotation == 270:
-        return lambda l, b, r, t: (-t, l, -b, r)  # noqa: E741
+        return lambda l, b, r, t: (-t, l, -b, r)  # noqa: E741 left, bottom, right, top
     return None
 
 
