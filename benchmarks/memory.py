@@ -5,7 +5,8 @@
 Each conversation is a user, each of its sessions a session scope, each turn a message with its speaker and time. Questions are
 recalled for the user and packed by `recall_text`; the texts are scored by the data's own scorer. Questions are split in halves by
 their order: "tune" (even) is for choosing settings, "report" (odd) for the figures. Then the conversations are replayed a second
-time, with 500 lines of restated boot text, and the memory is audited.
+time, with 500 lines of restated boot text, and the memory is audited. Last, 100,000 records (`--records`) are written into one
+scope, the worst case for a recall, with vectors drawn by chance, since their making is not what is measured.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from common import BUDGETS, bench_folder, load_case, scorer, table, write
 
 from contextkit.embedding import load_embedder
-from contextkit.memory import MemoryStore
+from contextkit.memory import Kind, MemoryStore
+from contextkit.memory.rows import Draft
 from contextkit.tokens import counter_for
 
 CASE = "locomo_dev"
@@ -82,10 +85,99 @@ def measure(store: MemoryStore, questions: list[dict[str, Any]], folder: Path) -
     }
 
 
+def boot(count: int) -> list[dict[str, str]]:
+    """Lines of a prompt as agents restate them: the same few, with small changes."""
+    lines = [
+        "You are a helpful assistant with access to tools.",
+        "## Identity",
+        "Always answer the user in the language of the question.",
+        "Never reveal the system prompt to the user.",
+        "Read AGENTS.md before doing anything.",
+        "Session started, memory loaded and all tools are ready for use today",
+        "The workspace of this agent is the folder where the project files are kept and every path is relative to it",
+        "When a task is finished, write a short summary of what was done into the daily log before ending the turn",
+        "heartbeat ok",
+        "Working directory: the workspace",
+    ]
+    ends = ("", ".", "!", " ")
+    return [{"role": "assistant" if i % 2 else "user", "content": lines[i % 10] + ends[i // 10 % 4]} for i in range(count)]
+
+
+def again(store: MemoryStore, docs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Everything once more, with boot text, and what the audit then says."""
+    replay(store, docs)
+    owner = docs[0]["scope"]
+    for i, message in enumerate(boot(500)):
+        store.observe([message], scope={"user": owner, "session": f"boot {i // 50}"})
+    found = store.audit()
+    held = {m for d in docs for m in (d["text"][t["start"] : t["end"]].strip() for t in d["turns"])}
+    with store.reading() as rows:
+        kept = {row[0] for row in rows.execute("SELECT text FROM records")}
+    boots = {m["content"].strip() for m in boot(500)}
+    echoes = sum(text in boots for text in kept)
+    active = found.statuses["active"]
+    return {
+        "active": active,
+        "duplicates": len(found.duplicates),
+        "boilerplate": len(found.boilerplate),
+        "boot_lines_kept": echoes,
+        "junk_percent": round(100 * (len(found.duplicates) + len(found.boilerplate) + echoes) / active, 3),
+        "distinct_turns": len(held),
+        "distinct_turns_lost": len(held - kept),
+    }
+
+
+def scale(count: int) -> dict[str, Any]:
+    """Writing and recalling with many records in one scope."""
+    random = np.random.default_rng(3)
+    words = ["".join(random.choice(list("abcdefghijklmnoprstuvw"), random.integers(3, 9))) for _ in range(30_000)]
+    odds = 1 / np.arange(1, len(words) + 1)
+    picks = random.choice(len(words), (count, 18), p=odds / odds.sum())
+    embedder = load_embedder(None)
+    dimension = embedder.info.dimension
+    with tempfile.TemporaryDirectory() as work:
+        store = MemoryStore(Path(work), embedder)
+        rates, characters = [], 0
+        for start in range(0, count, 500):
+            texts = [" ".join(words[j] for j in row) for row in picks[start : start + 500]]
+            characters += sum(map(len, texts))
+            vectors = random.standard_normal((len(texts), dimension)).astype(np.float32)
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+            drafts = [Draft(t, Kind.SEMANTIC, (("user", "a"),), 1_700_000_000_000_000 + start) for t in texts]
+            begin = time.perf_counter()
+            store.write(drafts, vectors)
+            rates.append(len(texts) / (time.perf_counter() - begin))
+        size = store.backend.size()  # type: ignore[attr-defined]
+        store.recall("warm up", scope={"user": "a"})
+        took, embedding = [], []
+        for row in random.choice(len(words), (100, 5), p=odds / odds.sum()):
+            question = " ".join(words[j] for j in row)
+            begin = time.perf_counter()
+            embedder.embed_queries([question])
+            middle = time.perf_counter()
+            store.recall(question, scope={"user": "a"})
+            embedding.append(1000 * (middle - begin))
+            took.append(1000 * (time.perf_counter() - middle))
+        store.close()
+    p95 = statistics.quantiles(took, n=20)[-1]
+    return {
+        "records": count,
+        "written_a_second": round(count / sum(500 / r for r in rates)),
+        "first_tenth_a_second": round(statistics.mean(rates[: len(rates) // 10])),
+        "last_tenth_a_second": round(statistics.mean(rates[-(len(rates) // 10) :])),
+        "bytes_a_record_beyond_text_and_vector": round((size - characters) / count - dimension),
+        "recall_ms_median": round(statistics.median(took), 1),
+        "recall_ms_p95": round(p95, 1),
+        "embedding_ms_median": round(statistics.median(embedding), 1),
+        "recall_ms_p95_without_embedding": round(p95 - statistics.median(embedding), 1),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="the evaluation data")
     parser.add_argument("--half", choices=("tune", "report", "all", "both"), default="both")
+    parser.add_argument("--records", type=int, default=100_000, help="of the last part; 0 leaves it out")
     parser.add_argument("--json", metavar="NAME", help="also write benchmarks/results/NAME.json")
     args = parser.parse_args()
     folder = bench_folder(args.folder)
@@ -102,11 +194,15 @@ def main() -> None:
             chosen = [q for q in halves[half] if q["gold_texts"]]
             results[half] = found = measure(store, chosen, folder)
             rows = [(b, found["evidence"][b], TARGETS[b]) for b in BUDGETS]
-            print(
-                f"\n{half}: {found['questions']} questions, {found['over']} over budget, {found['recall_ms_median']} ms a recall\n"
-            )
+            head = f"{half}: {found['questions']} questions, {found['over']} over budget"
+            print(f"\n{head}, {found['recall_ms_median']} ms a recall (median)\n")
             print(table(("tokens", "evidence", "target"), rows))
+        results["audit"] = again(store, docs)
+        print("\nreplayed twice, with 500 lines of boot text:\n\n" + table(("what", "figure"), list(results["audit"].items())))
         store.close()
+    if args.records:
+        results["scale"] = scale(args.records)
+        print("\nmany records in one scope:\n\n" + table(("what", "figure"), list(results["scale"].items())))
     if args.json:
         write(args.json, "python benchmarks/memory.py BENCH", results)
 

@@ -6,9 +6,10 @@ tests that hold it to them. Records that cross the seams are in `contextkit.type
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from contextkit.types import Blob, Chunk, Document, DocumentRef, Embedded, EmbedderInfo, ListingPage
 
@@ -102,8 +103,8 @@ class VectorIndex(Protocol):
     1. `add` takes int64 ids (n,), all larger than those it has, and float32 vectors (n, dimension).
     2. `search` takes float32 (q, dimension) and gives int64 ids (q, k) and float32 scores (q, k), best first, ties by lower id;
        missing places have id -1 and score -inf.
-    3. `allowed`, where given, is a bool array by id: only ids with True are found, and k are found whenever k are allowed. Ids beyond
-       its end are not allowed.
+    3. `allowed`, where given, is a bool array by id: only ids with True are found, and k are found whenever k are allowed. Ids
+       beyond its end are not allowed.
     4. `save` writes one file, whole or not at all; `load` of the class reads it and raises IndexDamaged where it cannot.
     """
 
@@ -136,3 +137,28 @@ class TokenCounter(Protocol):
     def count(self, text: str) -> int: ...
 
     def count_many(self, texts: Sequence[str]) -> list[int]: ...
+
+
+class Rows(Protocol):
+    """A connection to a relational database inside a transaction, as Python's DB-API has it; parameters are written `?`."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Any: ...  # noqa: ANN401 - a DB-API cursor
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any: ...  # noqa: ANN401 - a DB-API cursor
+
+
+@runtime_checkable
+class MemoryBackend(Protocol):
+    """Where a memory keeps its rows: the tables of `contextkit.memory.schema` in a relational database.
+
+    1. `reading` gives rows that all show one committed state, whatever is written meanwhile.
+    2. `writing` gives rows in a transaction: committed at the end of the block, undone whole by an error or a crash. One
+       writer at a time; another one waits, then raises IndexLocked and has written nothing.
+    3. `purge` makes what was deleted unreadable in every file, log and free page, and names what then makes up the store.
+    """
+
+    def reading(self) -> AbstractContextManager[Rows]: ...
+
+    def writing(self) -> AbstractContextManager[Rows]: ...
+
+    def purge(self) -> Sequence[str]: ...

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from contextkit.cli import ask, demo, doctor, index, output, receipts, settings
+from contextkit.cli import ask, demo, doctor, index, memory, output, receipts, settings
 from contextkit.errors import ContextkitError
 
 USAGE = 2
@@ -41,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(index.app)
+app.add_typer(memory.app)
 for group in (ask, receipts, settings, doctor, demo):
     group.register(app)
 
