@@ -11,7 +11,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUTF8 := 1
 
-.PHONY: help demo test lint types check bench measure clean constraints
+.PHONY: help demo test faults lint types check bench measure clean constraints
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -28,6 +28,9 @@ demo: $(READY)  ## index the example library and answer five questions
 
 test: $(READY)  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+faults: $(READY)  ## kill -9, torn writes and failing disks at many hundred points of an index's life
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/faults.py
 
 lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -32,7 +32,9 @@ def _tool(name: str, description: str, **properties: str) -> dict[str, object]:
 
 
 TOOLS = [
-    _tool("list_folder", "Lists a folder of the repository with the size of each file.", path="The folder, relative to the root."),
+    _tool(
+        "list_folder", "Lists a folder of the repository with the size of each file.", path="The folder, relative to the root."
+    ),
     _tool("read_file", "Reads lines of a text file of the repository, numbered.", path="The file.", lines="First and last line."),
     _tool("search", "Finds lines that hold a text, with file and line number.", text="What to look for.", glob="Which files."),
     _tool("diff", "Shows what a change does, as a unified diff.", path="The file.", change="Name of the change."),
@@ -90,7 +92,9 @@ class Talk:
         path = self._rng.choice(self._files)
         name = path.relative_to(self.root).as_posix()
         fact = f"measured: {path.stem} took {1000 + 37 * n}.{n:02d} units in run R{n:03d}" if n % 2 == 0 else ""
-        operations = self._rng.sample([self._listing, self._reading, self._finding, self._diffing, self._testing], self._rng.randint(1, 3))
+        operations = self._rng.sample(
+            [self._listing, self._reading, self._finding, self._diffing, self._testing], self._rng.randint(1, 3)
+        )
         steps = []
         for k, operation in enumerate(operations):
             tool, arguments, result = operation(path, name)
@@ -99,13 +103,19 @@ class Talk:
                 lines.insert(self._rng.randrange(len(lines) + 1), fact)
                 result = "\n".join(lines)
             steps.append(_exchange(f"call_{n:02d}_{k}", tool, arguments, result))
-        about = f"In run {needed.rpartition(' ')[2]} we measured something: how does that compare with" if needed else "What do you make of"
+        about = (
+            f"In run {needed.rpartition(' ')[2]} we measured something: how does that compare with"
+            if needed
+            else "What do you make of"
+        )
         question = f"Turn {n}: {about} {name}? Look at it and tell me whether {self._subject(path)} needs work."
         answer = f"{name} is in order as far as I see; {self._subject(path)} is covered. Left to do for turn {n}: nothing urgent."
         return Turn(question, steps, answer, needed, fact)
 
     def _subject(self, path: Path) -> str:
-        names = [node.name for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+        names = [
+            node.name for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+        ]
         return self._rng.choice(names or [path.stem])
 
     def _listing(self, path: Path, name: str) -> tuple[str, dict[str, str], str]:
@@ -118,8 +128,10 @@ class Talk:
         shown = [f"{k:>4}  {line}" for k, line in enumerate(lines[first : first + 120], first + 1)]
         return "read_file", {"path": name, "lines": f"{first + 1}-{first + len(shown)}"}, "\n".join(shown)
 
-    def _finding(self, path: Path, name: str) -> tuple[str, dict[str, str], str]:
-        words = sorted({w for w in path.read_text("utf-8").replace("(", " ").replace(".", " ").split() if w.isidentifier() and len(w) > 6})
+    def _finding(self, path: Path, _name: str) -> tuple[str, dict[str, str], str]:
+        words = sorted(
+            {w for w in path.read_text("utf-8").replace("(", " ").replace(".", " ").split() if w.isidentifier() and len(w) > 6}
+        )
         word = self._rng.choice(words or ["import"])
         rows = [
             f"{p.relative_to(self.root).as_posix()}:{k}: {line.strip()}"
@@ -134,10 +146,14 @@ class Talk:
         after = list(before)
         for _ in range(6):
             k = self._rng.randrange(len(after))
-            after[k] = after[k].replace("return", "return  # checked\n    return") if "return" in after[k] else after[k] + "  # looked at"
+            after[k] = (
+                after[k].replace("return", "return  # checked\n    return")
+                if "return" in after[k]
+                else after[k] + "  # looked at"
+            )
         return "diff", {"path": name, "change": "tidy"}, "\n".join(difflib.unified_diff(before, after, name, name, lineterm=""))
 
-    def _testing(self, path: Path, name: str) -> tuple[str, dict[str, str], str]:
+    def _testing(self, _path: Path, _name: str) -> tuple[str, dict[str, str], str]:
         tests = sorted((self.root / "tests").rglob("test_*.py"))
         chosen = self._rng.sample(tests, min(4, len(tests)))
         rows = [

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from contextkit.aio import AsyncKit
+    from contextkit.context.call import AgentCall
     from contextkit.context.packet import Citation, Format, Item, Packet, Receipt
     from contextkit.errors import (
         BudgetExceeded,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from contextkit.types import Document, Principal, Span
 
 __all__ = [
+    "AgentCall",
     "AsyncKit",
     "BudgetExceeded",
     "Citation",
@@ -63,6 +65,7 @@ __all__ = [
 
 _HOME = {
     "contextkit.aio": ("AsyncKit",),
+    "contextkit.context.call": ("AgentCall",),
     "contextkit.context.packet": ("Citation", "Format", "Item", "Packet", "Receipt"),
     "contextkit.errors": (
         "BudgetExceeded", "ContextkitError", "FilterError", "IndexLocked", "IndexMismatch", "IndexNotFound", "InputError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from contextkit.catalog import Committed
+    from contextkit.catalog import Collected, Committed, Difference, Generation, Health
+    from contextkit.context.account import AgentPacket
+    from contextkit.context.call import AgentCall
+    from contextkit.context.handoff import Handoff
     from contextkit.context.packet import Format, Packet, Receipt
+    from contextkit.context.route import Candidate, Route
+    from contextkit.exchange import Exported
     from contextkit.protocols import Connector, Embedder
     from contextkit.retrieval.hits import Hit
     from contextkit.sync import Progress, SyncReport
@@ -102,6 +107,38 @@ class AsyncKit:
         """As `Kit.remove`."""
         return await self._call(self.kit.remove, ids)
 
+    async def generations(self) -> list[Generation]:
+        """As `Kit.generations`."""
+        return await self._call(self.kit.generations)
+
+    async def diff(self, a: int, b: int) -> Difference:
+        """As `Kit.diff`."""
+        return await self._call(self.kit.diff, a, b)
+
+    async def rollback(self, generation: int) -> Committed:
+        """As `Kit.rollback`."""
+        return await self._call(self.kit.rollback, generation)
+
+    async def pin(self, generation: int, name: str | None) -> None:
+        """As `Kit.pin`."""
+        await self._call(self.kit.pin, generation, name)
+
+    async def reembed(self, embedder: str | Path | Embedder, *, progress: Progress | None = None) -> SyncReport:
+        """As `Kit.reembed`."""
+        return await self._stoppable(lambda tell: self.kit.reembed(embedder, progress=tell), progress)
+
+    async def gc(self, keep: int = 5) -> Collected:
+        """As `Kit.gc`."""
+        return await self._call(self.kit.gc, keep)
+
+    async def doctor(self, repair: bool = False) -> Health:  # noqa: FBT001 - as Kit.doctor
+        """As `Kit.doctor`."""
+        return await self._call(self.kit.doctor, repair)
+
+    async def export(self, folder: str | Path) -> Exported:
+        """As `Kit.export`."""
+        return await self._call(self.kit.export, folder)
+
     async def search(
         self, question: str, *, k: int = 10, where: Where | None = None, principal: Principal | None = None
     ) -> list[Hit]:
@@ -122,6 +159,49 @@ class AsyncKit:
         return await self._call(
             self.kit.context, question, budget=budget, model=model, where=where, principal=principal, format=format
         )
+
+    async def build(self, call: AgentCall) -> AgentPacket:
+        """As `Kit.build`."""
+        return await self._call(self.kit.build, call)
+
+    async def restore(self, ref: str) -> str:
+        """As `Kit.restore`."""
+        return await self._call(self.kit.restore, ref)
+
+    async def route(
+        self,
+        call: AgentCall,
+        candidates: Sequence[str | Candidate],
+        *,
+        tier: int = 0,
+        data_class: str | None = None,
+        deadline: float | None = None,
+    ) -> Route:
+        """As `Kit.route`."""
+        return await self._call(self.kit.route, call, candidates, tier=tier, data_class=data_class, deadline=deadline)
+
+    async def handoff(
+        self,
+        packet: Packet,
+        to: str,
+        *,
+        goal: str = "",
+        decisions: Sequence[str] = (),
+        claims: Sequence[str] = (),
+        open_items: Sequence[str] = (),
+        remaining_budget: int | None = None,
+        previous: Handoff | None = None,
+        principal: Principal | None = None,
+    ) -> Handoff:
+        """As `Kit.handoff`."""
+        return await self._call(
+            self.kit.handoff, packet, to, goal=goal, decisions=decisions, claims=claims, open_items=open_items,
+            remaining_budget=remaining_budget, previous=previous, principal=principal,
+        )  # fmt: skip
+
+    async def accept(self, handoff: Handoff | str, agent: str, *, principal: Principal | None = None) -> Handoff:
+        """As `Kit.accept`."""
+        return await self._call(self.kit.accept, handoff, agent, principal=principal)
 
     async def receipt(self, receipt_id: str | None = None) -> Receipt:
         """As `Kit.receipt`."""

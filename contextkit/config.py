@@ -135,6 +135,7 @@ def _file_values(path: Path | None) -> dict[str, object]:
         values: dict[str, object] = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as TOML: {error}") from error
+    values.pop("agents", None)  # profiles of agents are read by contextkit.context.profiles
     if isinstance(index := values.get("index"), str):
         values["index"] = path.parent / Path(index).expanduser()
     return values

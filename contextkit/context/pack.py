@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from contextkit.context.packet import Order
 from contextkit.context.render import Renderer, Section, Source
 from contextkit.errors import BudgetExceeded
 from contextkit.protocols import TokenCounter
@@ -31,7 +32,8 @@ class Unit:
         end: one past the last character.
         score: larger is better.
         follows: whether it directly follows the unit with row - 1, with nothing but white space between.
-        needs: row of a unit without which it is not understood (a table's header row), or None.
+        needs: row of a unit without which it is not understood (a table's header row, a heading), or None.
+        alone: whether it is worth delivering for its own sake; others come only where a unit needs them.
     """
 
     row: int
@@ -41,6 +43,7 @@ class Unit:
     score: float
     follows: bool = False
     needs: int | None = None
+    alone: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Packer:
         sources: what may be said of each document, by key (number and pages are filled in here).
         text_of: the text of a document between two offsets that lie in candidates.
         framing: tokens that come on top of the rendered text (message framing).
+        order: in which order documents stand.
     """
 
     counter: TokenCounter
@@ -90,6 +94,7 @@ class Packer:
     sources: Mapping[int, Source]
     text_of: Callable[[int, int, int], str]
     framing: int = 0
+    order: Order = Order.BEST_FIRST
     _chosen: dict[int, Unit] = field(default_factory=dict)
     _order: list[int] = field(default_factory=list)
     _heads: dict[int, int] = field(default_factory=dict)
@@ -111,7 +116,7 @@ class Packer:
                 needed=base,
                 limit=budget,
             )
-        ranked = sorted(units, key=lambda u: (-u.score, u.row))
+        ranked = sorted((u for u in units if u.alone), key=lambda u: (-u.score, u.row))
         dropped = self._fill(ranked, {u.row: u for u in units}, budget, base)
         text, tokens = self._shrink(budget, dropped)
         if ranked and not self._chosen:
@@ -119,7 +124,7 @@ class Packer:
         text, tokens = self._top_up(ranked, budget, text, tokens, dropped)
         chosen = self._chosen
         left = sorted(((u, r) for u, r in dropped if u.row not in chosen), key=lambda d: (-d[0].score, d[0].row))
-        return Packed(text, tokens, tuple(self._order), tuple(self._runs()), tuple(left))
+        return Packed(text, tokens, tuple(self._arranged()), tuple(self._runs()), tuple(left))
 
     def _fill(self, ranked: Sequence[Unit], by_row: Mapping[int, Unit], budget: int, base: int) -> list[tuple[Unit, str]]:
         """Chooses by estimated cost (counts of single sentences; the sum is checked later); gives what was left out."""
@@ -166,7 +171,7 @@ class Packer:
         """Takes out the worst units until the exact count fits; gives the rendering and its tokens."""
         text, tokens = self._count(self._sections())
         while tokens > budget and self._chosen:
-            worst = min(self._chosen.values(), key=lambda u: (u.score, -u.row))
+            worst = min((u for u in self._chosen.values() if u.alone), key=lambda u: (u.score, -u.row))
             self._remove(worst)
             dropped.append((worst, "budget"))
             text, tokens = self._count(self._sections())
@@ -174,6 +179,9 @@ class Packer:
 
     def _remove(self, unit: Unit) -> None:
         del self._chosen[unit.row]
+        needed = {u.needs for u in self._chosen.values()}
+        for row in [u.row for u in self._chosen.values() if not u.alone and u.row not in needed]:
+            del self._chosen[row]
         if all(u.document != unit.document for u in self._chosen.values()):
             self._order.remove(unit.document)
 
@@ -248,7 +256,7 @@ class Packer:
 
     def _runs(self) -> list[Run]:
         """The chosen units joined: in delivered order of documents, and in text order within each."""
-        by_document: dict[int, list[list[Unit]]] = {document: [] for document in self._order}
+        by_document: dict[int, list[list[Unit]]] = {document: [] for document in self._arranged()}
         for row in sorted(self._chosen):
             unit = self._chosen[row]
             groups = by_document[unit.document]
@@ -262,11 +270,21 @@ class Packer:
             for group in groups
         ]
 
+    def _arranged(self) -> list[int]:
+        """The documents in the order asked for; they were chosen best first."""
+        if self.order is Order.BEST_LAST:
+            return self._order[::-1]
+        if self.order is Order.EDGES:  # the best at the start and the end, the weakest in the middle
+            return [*self._order[::2], *self._order[1::2][::-1]]
+        if self.order is Order.SOURCE:
+            return sorted(self._order, key=lambda d: self.sources[d].document_id)
+        return self._order
+
     def _sections(self) -> list[Section]:
         runs: dict[int, list[str]] = {}
         for run in self._runs():
             runs.setdefault(run.document, []).append(run.text)
-        return [Section(self._source(d, n, None), tuple(runs[d])) for n, d in enumerate(self._order, 1)]
+        return [Section(self._source(d, n, None), tuple(runs[d])) for n, d in enumerate(self._arranged(), 1)]
 
     def _count(self, sections: Sequence[Section]) -> tuple[str, int]:
         text = self.renderer(sections)

@@ -24,11 +24,22 @@ class Format(StrEnum):
     MESSAGES = "messages"
 
 
-class _Record(BaseModel):
+class Order(StrEnum):
+    """In which order the documents of a packet stand."""
+
+    BEST_FIRST = "best_first"
+    BEST_LAST = "best_last"
+    EDGES = "edges"
+    SOURCE = "source"
+
+
+class Record(BaseModel):
+    """A frozen record of known fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Scores(_Record):
+class Scores(Record):
     """The parts of a sentence's score; see `contextkit.retrieval.scoring.Weights` for how they add up."""
 
     total: float
@@ -38,7 +49,7 @@ class Scores(_Record):
     sentence_lexical: float
 
 
-class Item(_Record):
+class Item(Record):
     """One delivered run of text: `document.text[start:end] == text`.
 
     Attributes:
@@ -64,7 +75,7 @@ class Item(_Record):
     why: str
 
 
-class Citation(_Record):
+class Citation(Record):
     """What a mark `[n]` points to.
 
     Attributes:
@@ -88,7 +99,7 @@ class Citation(_Record):
     same_text: tuple[str, ...] = ()
 
 
-class Dropped(_Record):
+class Dropped(Record):
     """A candidate sentence that was not delivered.
 
     Attributes:
@@ -96,17 +107,18 @@ class Dropped(_Record):
         start: first character.
         end: one past the last character.
         score: its total score.
-        reason: "budget" (no room left for it) or "duplicate" (the same sentence is already in).
+        reason: "budget" (no room left for it), "duplicate" (the same sentence is already in) or "delivered" (it stands in the
+            history that is sent along).
     """
 
     document_id: str
     start: int
     end: int
     score: float
-    reason: Literal["budget", "duplicate"]
+    reason: Literal["budget", "duplicate", "delivered"]
 
 
-class Receipt(_Record):
+class Receipt(Record):
     """The account of a packet: what was asked, what went in and why, what did not, what it cost and took.
 
     Attributes:
@@ -162,7 +174,7 @@ class Receipt(_Record):
     versions: dict[str, str]
 
 
-class Packet(_Record):
+class Packet(Record):
     """The context for one call: never more tokens than its budget.
 
     Attributes:

@@ -1,98 +1,29 @@
-"""`Kit`: one open index folder with its parts wired; the same verbs as the command line."""
+"""`Kit` and `open`: documents in, hits and packets out."""
 
 from __future__ import annotations
 
-import threading
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from contextkit.catalog import Catalog, Counts, Vectors, exists
+from contextkit.catalog import Catalog, exists
 from contextkit.context.packet import Format, Packet, Receipt
 from contextkit.embedding import load_embedder
-from contextkit.errors import IndexNotFound, InputError, KitClosed
-from contextkit.observe.receipts import ReceiptStore
+from contextkit.errors import IndexNotFound, InputError
+from contextkit.kit.calls import AgentCalls
+from contextkit.kit.info import IndexInfo, index_info
+from contextkit.kit.upkeep import Upkeep
+from contextkit.kit.wiring import Limits, Where
 from contextkit.protocols import Connector, Embedder
 from contextkit.retrieval.hits import Hit
-from contextkit.retrieval.scoring import Weights
-from contextkit.retrieval.terms import TERMS_VERSION, terms
-from contextkit.sync import Pipeline, Progress, SyncReport
-from contextkit.types import Blob, Document, Principal
+from contextkit.retrieval.terms import TERMS_VERSION
+from contextkit.sources import connector_for
+from contextkit.sync import Progress, SyncReport
+from contextkit.types import Document, Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import TracebackType
-    from typing import Self
-
     from contextkit.catalog import Committed
-    from contextkit.context.build import Reader
-    from contextkit.protocols import Chunker
-    from contextkit.sync.pipeline import Parsed
-
-Where = Mapping[str, object]
-
-
-class Limits(BaseModel):
-    """What parsing one document may take.
-
-    Attributes:
-        workers: processes that parse; None: as many as there are processors.
-        seconds: wall time a document.
-        memory: bytes a document.
-        size: bytes of a file; a larger one is refused.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    workers: int | None = Field(default=None, ge=1)
-    seconds: float = Field(default=60.0, gt=0)
-    memory: int = Field(default=2 * 2**30, ge=2**26)
-    size: int = Field(default=100 * 2**20, ge=1)
-
-
-class IndexInfo(BaseModel):
-    """What an index holds, as everyone sees it.
-
-    Attributes:
-        path: its folder.
-        documents: living documents that everyone may see.
-        chunks: distinct chunks of them.
-        characters: of their texts.
-        generation: the current one.
-        embedder: name of the embedder.
-        dimension: length of a vector.
-        digest: of the embedder's weights.
-        chunker: configuration of the last run.
-        parser: version of the parsers of the last run.
-        sources: living documents by source.
-        bytes: size of all files.
-        created: ISO 8601, UTC.
-        uuid: names the index.
-        format: how the vectors are stored.
-        note: what is unusual about how it was opened, or "".
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    documents: int
-    chunks: int
-    characters: int
-    generation: int
-    embedder: str
-    dimension: int
-    digest: str
-    chunker: str
-    parser: str
-    sources: dict[str, int]
-    bytes: int
-    created: str
-    uuid: str
-    format: str
-    note: str
+    from contextkit.memory import MemoryStore
 
 
 def open(  # noqa: A001 - `ck.open` reads like the builtin on purpose
@@ -138,50 +69,11 @@ def open(  # noqa: A001 - `ck.open` reads like the builtin on purpose
     return Kit(catalog, loaded, limits=limits, wait=wait)
 
 
-class Kit:
+class Kit(AgentCalls, Upkeep):
     """An open index: documents in, hits and packets out. Made by `contextkit.open`; a context manager.
 
     Safe to read from several threads, and while another process writes. One writer at a time; others wait.
     """
-
-    def __init__(
-        self,
-        catalog: Catalog,
-        embedder: Embedder,
-        *,
-        chunker: Chunker | None = None,
-        weights: Weights | None = None,
-        limits: Limits | None = None,
-        wait: float = 30.0,
-    ) -> None:
-        self.catalog = catalog
-        self.embedder = embedder
-        self.weights = weights or Weights()
-        self.limits = limits or Limits()
-        self._wait = wait
-        self._chunker = chunker
-        self._vectors: Vectors | None = None
-        self._receipts = ReceiptStore(catalog.folder, read_only=catalog.read_only)
-        self._lock = threading.RLock()
-        self._closed = False
-        self._checked = False
-
-    def __repr__(self) -> str:
-        return f"<Kit {str(self.catalog.folder)!r}{' closed' if self._closed else ''}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes all files; a second call does nothing."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._receipts.close()
-                self.catalog.close()
 
     # -------------------------------------------------------------------------------------------------------------- documents in
 
@@ -198,10 +90,10 @@ class Kit:
         """Brings the index in step with a source and says what it did.
 
         Args:
-            source: a folder, a file, or any connector.
+            source: a folder, a file, an address ("s3://bucket/docs", "git:repository@main"), or any connector.
             retire: whether documents that are gone from the source leave the index too.
-            glob: of a folder, only files that match one of these patterns.
-            exclude: of a folder, no files that match one of these patterns.
+            glob: only documents whose path matches one of these patterns.
+            exclude: no documents whose path matches one of these patterns.
             allow_mass_delete: lets a run retire more than half of the source (and more than 20 documents).
             progress: is told the stage, how many are done, and of how many.
 
@@ -213,7 +105,7 @@ class Kit:
         from contextkit.sync import sync
 
         self._open_for_work()
-        connector = _connector(source, glob, exclude)
+        connector = connector_for(source, glob, exclude)
         report = sync(
             self.catalog, connector, self._pipeline(),
             retire=retire, allow_mass_delete=allow_mass_delete, progress=progress, wait=self._wait,
@@ -327,83 +219,18 @@ class Kit:
     def info(self) -> IndexInfo:
         """What the index holds. Does not load the model."""
         self._open_for_work(check=False)
-        identity = self.catalog.identity
-        counts: Counts = self.catalog.counts()
-        return IndexInfo(
-            path=str(self.catalog.folder),
-            documents=counts.documents,
-            chunks=counts.chunks,
-            characters=counts.characters,
-            generation=self.catalog.generation(),
-            embedder=identity.embedder.name,
-            dimension=identity.embedder.dimension,
-            digest=identity.embedder.digest,
-            chunker=identity.chunker,
-            parser=identity.parser,
-            sources=self.catalog.sources(),
-            bytes=counts.bytes,
-            created=identity.created,
-            uuid=identity.uuid,
-            format=f"passages {identity.passages}, sentences {identity.sentences}",
-            note=self.catalog.note,
-        )
+        return index_info(self.catalog)
 
-    # --------------------------------------------------------------------------------------------------------------------- wiring
+    @property
+    def memory(self) -> MemoryStore:
+        """The memory of the index folder: what an agent knows, since when, from whom. Made with the first use."""
+        from contextkit.memory import MemoryStore
+        from contextkit.memory.given import Given
 
-    def _open_for_work(self, *, check: bool = True) -> None:
-        if self._closed:
-            raise KitClosed(f"the kit of {self.catalog.folder} is closed: open it again with contextkit.open")
-        if check and not self._checked:
-            self.catalog.require(self.embedder.info)
-            self._checked = True
-
-    def _reader(self) -> Reader:
-        from contextkit.context.build import Reader
-
-        self._open_for_work()
+        self._open_for_work(check=False)
         with self._lock:
-            if self._vectors is None:
-                from contextkit import plugins
-
-                index = plugins.load("contextkit.indexes", "faiss")
-                self._vectors = Vectors(self.catalog, index, index.load)
-            for note in self._vectors.notes:
-                warnings.warn(note, stacklevel=3)
-            self._vectors.notes.clear()
-            return Reader(self.catalog, self._vectors, self.embedder, self.weights)
-
-    def _fold(self) -> None:
-        """Writes the vector index where much is new, so that the next opening finds it ready."""
-        self._reader().vectors.save()
-
-    def _pipeline(self) -> Pipeline:
-        from contextkit.documents import PARSER_VERSION
-
-        if self._chunker is None:
-            from contextkit.documents.chunking import StructureChunker
-
-            window = self.embedder.info.window
-            self._chunker = StructureChunker(self.embedder.count, target=min(180, window - 2), window=window)
-        return Pipeline(self._parse, PARSER_VERSION, self._chunker, self.embedder, terms, TERMS_VERSION)
-
-    def _parse(self, blobs: Iterable[Blob]) -> Iterator[Parsed]:
-        """Parses in worker processes that start with the first document and end with the iteration."""
-        from contextkit.documents import ParsePool
-
-        limits = self.limits
-        with ParsePool(limits.workers, limits.seconds, limits.memory, max_bytes=limits.size) as pool:
-            yield from pool.run(blobs)
-
-
-def _connector(
-    source: str | Path | Connector, glob: str | Iterable[str] | None, exclude: str | Iterable[str] | None
-) -> Connector:
-    if isinstance(source, (str, Path)):
-        from contextkit import plugins
-
-        files = plugins.load("contextkit.connectors", "files")
-        made: Connector = files(source, glob=glob, exclude=exclude)
-        return made
-    if glob is not None or exclude is not None:
-        raise InputError("glob and exclude are for folders: tell the connector itself what to leave out")
-    return source
+            if self._memory is None:
+                given = Given(self.search, self._receipts.latest)
+                folder, fixed = self.catalog.folder, self.catalog.read_only
+                self._memory = MemoryStore(folder, self.embedder, read_only=fixed, wait=self._wait, given=given)
+            return self._memory

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import warnings
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ class ReceiptStore:
         try:
             with self._lock, self._open() as c:
                 c.execute(
-                    "INSERT INTO receipts (id, created, question, body) VALUES (?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO receipts (id, created, question, body) VALUES (?, ?, ?, ?)",
                     (receipt.id, receipt.created, receipt.question, body),
                 )
                 c.execute("DELETE FROM receipts WHERE number <= (SELECT max(number) FROM receipts) - ?", (KEPT,))
@@ -61,8 +62,6 @@ class ReceiptStore:
         Raises:
             InputError: there is none, or several ids start so.
         """
-        from contextkit.context.packet import Receipt
-
         rows: list[tuple[str, bytes]] = []
         if self._path.exists():
             with self._lock, self._open() as c:
@@ -76,17 +75,40 @@ class ReceiptStore:
             raise InputError(f"{what} (in {self._path})")
         if len(rows) > 1 and rows[0][0] != receipt_id:
             raise InputError(f"several receipts start with {receipt_id!r}: give more of the id")
-        return Receipt.model_validate_json(zstandard.decompress(rows[0][1]))
+        return _read(rows[0][1])
 
     def latest(self, limit: int = 20) -> list[Receipt]:
         """The last receipts, newest first."""
-        from contextkit.context.packet import Receipt
-
         if not self._path.exists():
             return []
         with self._lock, self._open() as c:
             rows = c.execute("SELECT body FROM receipts ORDER BY number DESC LIMIT ?", (limit,)).fetchall()
-        return [Receipt.model_validate_json(zstandard.decompress(body)) for (body,) in rows]
+        return [_read(body) for (body,) in rows]
+
+    def prune(self, *, older_than: float | None = None, keep: int | None = None) -> int:
+        """Deletes receipts that are older than that many seconds, and all but the last `keep`; gives how many went.
+
+        Raises:
+            InputError: neither is given, or one is negative.
+        """
+        if older_than is None and keep is None:
+            raise InputError("say what to prune: receipts older than some seconds, or all but the last few")
+        if (older_than is not None and older_than < 0) or (keep is not None and keep < 0):
+            raise InputError(f"older_than and keep must not be negative: {older_than}, {keep}")
+        if self._read_only or not self._path.exists():
+            return 0
+        gone = 0
+        with self._lock, self._open() as c:
+            if older_than is not None:
+                limit = datetime.now(UTC) - timedelta(seconds=older_than)
+                stamp = limit.isoformat(timespec="milliseconds")
+                gone += c.execute("DELETE FROM receipts WHERE created < ?", (stamp,)).rowcount
+            if keep is not None:
+                last = "SELECT number FROM receipts ORDER BY number DESC LIMIT ?"
+                gone += c.execute(f"DELETE FROM receipts WHERE number NOT IN ({last})", (keep,)).rowcount
+        with self._lock:
+            self._open().execute("VACUUM")
+        return gone
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
@@ -106,3 +128,12 @@ class ReceiptStore:
                 self._connection.execute("PRAGMA synchronous = NORMAL")
                 self._connection.execute(_TABLE)
         return self._connection
+
+
+def _read(body: bytes) -> Receipt:
+    """A stored receipt; one of an agent call has sections."""
+    from contextkit.context.account import AgentReceipt
+    from contextkit.context.packet import Receipt
+
+    plain = zstandard.decompress(body)
+    return (AgentReceipt if b'"sections":' in plain else Receipt).model_validate_json(plain)

@@ -40,13 +40,6 @@ class Candidates:
     documents: Mapping[int, Sequence[StoredDocument]]
     milliseconds: dict[str, float] = field(default_factory=dict)
 
-    def document_lexical(self) -> Floats:
-        """float32 (n,): the lexical score of the best candidate of each chunk's document."""
-        _, document = np.unique([c.content_id for c in self.chunks], return_inverse=True)
-        best = np.zeros(int(document.max(initial=-1)) + 1, np.float32)
-        np.maximum.at(best, document, self.lexical)
-        return best[document]
-
     def fused(self, weights: Weights) -> Floats:
         """float32 (n,): what a chunk scores as a whole."""
         return weights.passage * self.passage + weights.passage_lexical * self.lexical
@@ -143,8 +136,7 @@ def score_sentences(catalog: Catalog, found: Candidates, visible: Visible, weigh
     texts = [c.text[s - c.start : e - c.start] for c in chunks for s, e in c.sentences.tolist()]
     frequencies = catalog.document_frequencies(found.terms, visible.allowed)
     lexical = share_of_best(bm25_sentences(texts, idf(frequencies, max(visible.n_chunks, *frequencies.values(), 1))))
-    passage = found.fused(weights) + weights.document_lexical * found.document_lexical()
-    own = passage[chunk] + weights.sentence * dense + weights.sentence_lexical * lexical
+    own = found.fused(weights)[chunk] + weights.sentence * dense + weights.sentence_lexical * lexical
     follows = _follows(chunks, counts)
     score = with_neighbours(own.astype(np.float32), follows, weights.neighbour)
     clock.lap("score")

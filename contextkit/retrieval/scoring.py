@@ -27,8 +27,6 @@ class Weights:
     Attributes:
         passage: cosine of question and passage.
         passage_lexical: BM25 of the passage as a share of the best passage's.
-        document_lexical: BM25 of the document's best passage as a share of the best of all: which document is meant is often said
-            once ("in the lease"), in another passage than the answer.
         sentence: cosine of question and sentence.
         sentence_lexical: BM25 of the sentence as a share of the best sentence's.
         neighbour: share of the better direct neighbour's score that is added to a sentence's own.
@@ -36,7 +34,6 @@ class Weights:
 
     passage: float = 1.0
     passage_lexical: float = 0.5
-    document_lexical: float = 0.3
     sentence: float = 0.5
     sentence_lexical: float = 0.25
     neighbour: float = 0.4

@@ -5,8 +5,9 @@ Sources, and what is exact:
 * OpenAI's chat format: OpenAI's cookbook "How to count tokens with tiktoken": three tokens a message, its texts, one more for a
   name, three before the reply. The same page counts tool definitions whose parameters are flat and described. Both give
   the figures that the page reports from the API, and are taken as exact.
-* Nobody publishes how tool calls in messages, or nested parameters, are written. They are counted as an upper bound: every text in
-  them, ids included, with more framing than was ever measured; of nested parameters the whole JSON. Such counts say that they are bounds.
+* Nobody publishes how tool calls in messages, or nested parameters, are written. They are counted as an upper bound: every text
+  in them, ids included, with more framing than was ever measured; of nested parameters the whole JSON. Such counts say that they
+  are bounds.
 * Anthropic publishes no framing, only what it adds once a request has tools (at most 530 tokens, for Claude 3 Opus). Every other
   provider's framing is bounded alike: eight tokens a message lie above all public chat templates that were looked at.
 
@@ -107,10 +108,27 @@ class RememberedCounter:
         return [self.count(text) for text in texts]
 
 
-@lru_cache(maxsize=16)
 def remembered(counter: TokenCounter) -> RememberedCounter:
     """The remembering form of a counter; the same object for the same counter."""
-    return counter if isinstance(counter, RememberedCounter) else RememberedCounter(counter)
+    return _remembered(_Same(counter))
+
+
+class _Same:
+    """A counter as a key: the same object is the same key."""
+
+    def __init__(self, counter: TokenCounter) -> None:
+        self.counter = counter
+
+    def __hash__(self) -> int:
+        return id(self.counter)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.counter is self.counter
+
+
+@lru_cache(maxsize=16)
+def _remembered(same: _Same) -> RememberedCounter:
+    return same.counter if isinstance(same.counter, RememberedCounter) else RememberedCounter(same.counter)
 
 
 def message_tokens(messages: Sequence[Mapping[str, JSON]], counter: TokenCounter, framing: Framing = OPENAI_O200K) -> int:

@@ -152,3 +152,12 @@ def test_no_units_give_an_empty_text():
     packer, _, _ = make(["x"], [1.0])
     packed = packer.pack([], 100)
     assert (packed.text, packed.tokens, packed.runs) == ("", 0, ())
+
+
+def test_a_heading_comes_with_its_sentence_and_never_alone():
+    packer, units, _ = make(["Leave", "Five days carry over until March.", "Another thing is said here."], [3.0, 1.0, 0.9])
+    units = [replace(units[0], alone=False), replace(units[1], needs=0), units[2]]
+    assert packer.pack(units, 20).text == "[1] Title 0\nLeave Five days carry over until March."
+    packer, *_ = make(["Leave", "Five days carry over until March.", "Another thing is said here."], [3.0, 1.0, 0.9])
+    only = packer.pack([units[0], units[2]], 100)
+    assert only.text == "[1] Title 0\nAnother thing is said here."

@@ -25,15 +25,17 @@ ALLOWED: dict[str, set[str]] = {
     "embedding": BASE | {"tokens"},
     "retrieval": PARTS,
     "sync": PARTS | {"retrieval"},
-    "context": PARTS | {"retrieval"},
+    "context": PARTS | {"config", "retrieval"},  # profiles of agents stand in the settings' file
     "memory": PARTS | {"context", "retrieval"},  # memories are packed as documents are
     "observe": SEAMS | {"context"},
-    "kit": WORK,
-    "aio": WORK | {"kit"},
+    "sources": BASE,
+    "exchange": BASE | {"catalog", "retrieval"},
+    "kit": WORK | {"exchange", "sources"},
+    "aio": WORK | {"exchange", "kit"},
     "connectors": BASE | {"documents"},
     "indexes": BASE,
     "testing": SEAMS,
-    "cli": WORK | {"aio", "config", "kit"},
+    "cli": WORK | {"aio", "config", "exchange", "kit", "sources"},
     "__main__": {"cli"},
 }
 

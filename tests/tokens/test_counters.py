@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contextkit.errors import InputError
 from contextkit.protocols import TokenCounter
-from contextkit.tokens import BoundCounter, TiktokenCounter, TokenizerCounter, counter_for, encoding, message_tokens
+from contextkit.tokens import BoundCounter, TiktokenCounter, TokenizerCounter, counter_for, encoding
 from contextkit.tokens.counters import _without_long_runs
 
 pytestmark = pytest.mark.usefixtures("socket_disabled")
@@ -112,49 +112,6 @@ def test_a_tokenizer_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(InputError, match=r"not a Hugging Face tokenizer\.json"):
         counter_for(str(tmp_path))
-
-
-def test_message_framing_is_openais() -> None:
-    """The example of OpenAI's cookbook: 129 tokens for cl100k models, 124 for o200k models."""
-    messages = [
-        {
-            "role": "system",
-            "content": "You are a helpful, pattern-following assistant that translates corporate jargon into plain English.",
-        },
-        {"role": "system", "name": "example_user", "content": "New synergies will help drive top-line growth."},
-        {"role": "system", "name": "example_assistant", "content": "Things working well together will increase revenue."},
-        {
-            "role": "system",
-            "name": "example_user",
-            "content": "Let's circle back when we have more bandwidth to touch base on opportunities for increased leverage.",
-        },
-        {
-            "role": "system",
-            "name": "example_assistant",
-            "content": "Let's talk later when we're less busy about how to do better.",
-        },
-        {
-            "role": "user",
-            "content": "This late pivot means we don't have time to boil the ocean for the client deliverable.",
-        },
-    ]
-    assert message_tokens(messages, counter_for("gpt-4")) == 129
-    assert message_tokens(messages, counter_for("gpt-4o")) == 124
-
-
-def test_message_content_in_parts_and_what_cannot_be_counted() -> None:
-    counter = counter_for()
-    assert message_tokens([], counter) == 3
-    plain = message_tokens([{"role": "user", "content": "hello world"}], counter)
-    assert plain == 3 + 3 + 1 + 2
-    assert message_tokens([{"role": "user", "content": [{"type": "text", "text": "hello world"}]}], counter) == plain
-    assert message_tokens([{"role": "assistant", "content": None}], counter) == 3 + 3 + 1
-    with pytest.raises(InputError, match="message 0: cannot count the field 'tool_calls'"):
-        message_tokens([{"role": "assistant", "tool_calls": []}], counter)
-    with pytest.raises(InputError, match="content part that is not text"):
-        message_tokens([{"role": "user", "content": [{"type": "image_url"}]}], counter)
-    with pytest.raises(InputError, match="role must be text"):
-        message_tokens([{"role": 3, "content": "x"}], counter)
 
 
 def test_importing_is_light() -> None:

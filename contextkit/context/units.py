@@ -1,0 +1,107 @@
+"""Scored sentences as units that can be packed: which may stand alone, and what each needs beside it to be understood.
+
+Finding and scoring the sentences is `contextkit.retrieval`; choosing among the units is `pack.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from contextkit.catalog import StoredChunk
+from contextkit.context.pack import Unit
+from contextkit.retrieval.candidates import Candidates, Sentences
+from contextkit.types import BlockKind
+
+_LEAST_UNITS = 256
+_FEW_TOKENS = 6  # a packet of sentences shorter than this on average is not one that anybody reads
+_HEADING = 120  # characters; a longer line without a mark at its end is text that was cut off
+
+
+class Texts:
+    """Text of contents between two offsets of candidates: a run lies in one chunk or in chunks that touch."""
+
+    def __init__(self, chunks: Sequence[StoredChunk]) -> None:
+        self._by_content: dict[int, list[StoredChunk]] = {}
+        for chunk in chunks:
+            self._by_content.setdefault(chunk.content_id, []).append(chunk)
+
+    def __call__(self, content: int, start: int, end: int) -> str:
+        """The text of a content from `start` to `end`."""
+        parts: list[str] = []
+        at = start
+        for chunk in self._by_content[content]:
+            if chunk.end <= at or chunk.start >= end:
+                continue
+            parts.append(chunk.lead[-(chunk.start - at) :] if chunk.start > at else "")
+            parts.append(chunk.text[max(0, at - chunk.start) : end - chunk.start])
+            at = chunk.end
+        return "".join(parts)
+
+
+def units(found: Candidates, sentences: Sentences, budget: int) -> list[Unit]:
+    """The best sentences as units, as many as could ever matter to a budget, in text order.
+
+    A heading and a table's header row are no evidence by themselves: they come with the sentence or row below them. A heading
+    that says the document's title again does not come at all, where something follows it.
+    """
+    reach = max(_LEAST_UNITS, budget // _FEW_TOKENS)
+    needs, dependent = _needs(found, sentences)
+    rows = np.arange(len(sentences.score))
+    if len(rows) > reach:
+        best = np.argpartition(-sentences.score, reach)[:reach].tolist()
+        rows = np.array(sorted({*best, *(needs[row] for row in best if row in needs)}))
+    return [
+        Unit(row, found.chunks[chunk].content_id, start, end, score, follows, needs.get(row), row not in dependent)
+        for row, chunk, start, end, score, follows in zip(
+            rows.tolist(), sentences.chunk[rows].tolist(), sentences.start[rows].tolist(), sentences.end[rows].tolist(),
+            sentences.score[rows].tolist(), sentences.follows[rows].tolist(), strict=True,
+        )
+    ]  # fmt: skip
+
+
+def _needs(found: Candidates, sentences: Sentences) -> tuple[dict[int, int], set[int]]:
+    """(the row that each row needs, rows that are not delivered for their own sake)."""
+    needs: dict[int, int] = {}
+    dependent: set[int] = set()
+    first = np.searchsorted(sentences.chunk, np.arange(len(found.chunks) + 1)).tolist()
+    table: int | None = None  # the header row of the table that the walk is in
+    for n, chunk in enumerate(found.chunks):
+        texts = [chunk.text[s - chunk.start : e - chunk.start] for s, e in chunk.sentences.tolist()]
+        title = found.documents[chunk.content_id][0].title
+        heading: int | None = None
+        for row, text in zip(range(first[n], first[n + 1]), texts, strict=True):
+            place = row - first[n]
+            if not text.startswith("|") or not sentences.follows[row]:
+                table = None
+            if table is not None:
+                needs[row] = table
+            elif _is_table_head(text):
+                table = row
+                dependent.add(row)
+            elif heading is not None:
+                needs[row] = heading
+            heading = None
+            if place + 1 < len(texts) and (place == 0 or row - 1 in dependent) and _is_heading(chunk, place, text):
+                dependent.add(row)
+                heading = None if _says(text, title) else row
+    return needs, dependent
+
+
+def _is_heading(chunk: StoredChunk, place: int, text: str) -> bool:
+    """Whether one of a chunk's leading sentences is a heading: chunks begin with those of their section."""
+    if chunk.kind in (BlockKind.CODE, BlockKind.TURN) or len(text) > _HEADING or "\n" in text:
+        return False
+    gap = chunk.text[int(chunk.sentences[place][1]) - chunk.start : int(chunk.sentences[place + 1][0]) - chunk.start]
+    return "\n\n" in gap and (text.startswith("#") or text[-1] not in ".!?…:;,|。！？")
+
+
+def _is_table_head(text: str) -> bool:
+    """Whether a unit is the header row of a table with the `|---|` line below it."""
+    head, newline, rule = text.partition("\n")
+    return bool(newline) and head.startswith("|") and rule.startswith("|") and not rule.strip("|-: ")
+
+
+def _says(heading: str, title: str) -> bool:
+    return heading.strip("#= ").casefold() == " ".join(title.split()).casefold()
