@@ -67,15 +67,20 @@ def timed(command: Sequence[str]) -> tuple[float, str]:
 # ------------------------------------------------------------------------------------------------------------------------ ingest
 
 
-def ingest(folder: Path, python: Path, rounds: int) -> dict[str, Any]:
-    """Both corpora, each indexed by each system in turn; float32 on the smaller one alone, for it takes long."""
+FOLDERS = ("covidqa", "fastapi_docs")
+
+
+def ingest(folder: Path, python: Path, rounds: int, corpora: Sequence[str]) -> dict[str, Any]:
+    """The corpora, each indexed by each system in turn; float32 on the smaller one alone, for it takes long."""
     out = {}
-    with tempfile.TemporaryDirectory() as work:
-        texts = Path(work) / "covidqa"
-        texts.mkdir()
-        for document in load_case(folder, "covidqa")[0]:
-            (texts / f"{document['id']}.txt").write_text(document["text"], encoding="utf-8")
-        out["covidqa"] = compared(texts, "*.txt", python, rounds, ("auto", "float32"))
+    if "covidqa" in corpora:
+        with tempfile.TemporaryDirectory() as work:
+            texts = Path(work) / "covidqa"
+            texts.mkdir()
+            for document in load_case(folder, "covidqa")[0]:
+                (texts / f"{document['id']}.txt").write_text(document["text"], encoding="utf-8")
+            out["covidqa"] = compared(texts, "*.txt", python, rounds, ("auto", "float32"))
+    if "fastapi_docs" in corpora:
         out["fastapi_docs"] = compared(folder / "fastapi_docs", "*.md", python, rounds, ("auto",))
     return out
 
@@ -247,6 +252,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="the evaluation data")
     parser.add_argument("--part", action="append", choices=("ingest", "start", "packet"))
+    parser.add_argument("--corpus", action="append", choices=FOLDERS, help="of the ingest part; all by default")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each system in the ingest part")
     parser.add_argument("--chunks", type=int, default=20_000, help="chunks of the index in the packet part")
     parser.add_argument("--questions", type=int, default=200, help="questions of the packet part")
@@ -258,7 +264,7 @@ def main() -> None:
     parts = args.part or ("ingest", "start", "packet")
     results: dict[str, Any] = {"load_before": [round(x, 2) for x in os.getloadavg()]}
     if "ingest" in parts:
-        results["ingest"] = ingest(folder, args.python, args.rounds)
+        results["ingest"] = ingest(folder, args.python, args.rounds, args.corpus or FOLDERS)
     if "start" in parts:
         results["start"] = start()
     if "packet" in parts:
