@@ -153,7 +153,7 @@ def run_own(docs: list[dict[str, Any]], questions: list[dict[str, Any]], score: 
 def run(folder: Path, case: str, peers: Sequence[str], python: Path, limit: int | None) -> Iterator[dict[str, Any]]:
     """The figures of contextkit and then of each peer on one case."""
     docs, questions = load_case(folder, case)
-    chosen = half_of(questions, "report")
+    chosen = [q for q in half_of(questions, "report") if q["gold_texts"]]
     if limit is not None and limit < len(chosen):
         chosen = random.Random(_SEED).sample(chosen, limit)
     score = scorer(folder)

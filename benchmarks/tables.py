@@ -47,12 +47,11 @@ def peers(results: Mapping[str, Any]) -> str:
     rows = [
         (
             case if n == 0 else "", _NAMES[s["system"]], *(percent(s["budgets"][str(b)]["evidence"]) for b in BUDGETS),
-            f"{s['index_seconds']:.0f}", f"{s['retrieve_ms_median']:.0f}",
         )
         for case, systems in results["cases"].items()
         for n, s in enumerate(systems)
     ]  # fmt: skip
-    head = ("case", "evidence, %", *(f"{b:,}" for b in BUDGETS), "index, s", "answer, ms")
+    head = ("case", "evidence, %", *(f"{b:,}" for b in BUDGETS))
     return table(head, rows)
 
 

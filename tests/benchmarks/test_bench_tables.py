@@ -10,8 +10,8 @@ RESULTS = {
         "results": {
             "cases": {
                 "covidqa": [
-                    {"system": "contextkit", "budgets": BUDGETS, "index_seconds": 1.2, "retrieve_ms_median": 20.4},
-                    {"system": "txtai", "budgets": BUDGETS, "index_seconds": 9.0, "retrieve_ms_median": 80.0},
+                    {"system": "contextkit", "budgets": BUDGETS},
+                    {"system": "txtai", "budgets": BUDGETS},
                 ]
             }
         }
@@ -57,7 +57,7 @@ def test_every_table_is_made_from_its_results(folder):
     made = tables.made(folder)
     assert set(made) == set(tables.TABLES)
     assert cells(made["evidence"].splitlines()[-1]) == ["covidqa", "10", "50.0", "51.0", "52.0", "53.0", "54.0", "0"]
-    assert cells(made["peers"].splitlines()[-1]) == ["", "txtai", "50.0", "51.0", "52.0", "53.0", "54.0", "9", "80"]
+    assert cells(made["peers"].splitlines()[-1]) == ["", "txtai", "50.0", "51.0", "52.0", "53.0", "54.0"]
     assert cells(made["ingest"].splitlines()[-1]) == ["notes", "**contextkit**", "3", "2.0", "1,234", ""]
     assert "`contextkit --help`" in made["start"]
     assert "20,000 chunks" in made["start"]
