@@ -224,7 +224,7 @@ class Packer:
                 low, best, kept = middle, (text, tokens), piece
             else:
                 high = middle - 1
-        least = self._count([])[1] + self._head(unit.document) + _LEAST
+        least = max(budget + 1, self._count([])[1] + self._head(unit.document) + _LEAST)  # an estimate, but never one that fits
         if best is None or low < min(4, len(words)):
             raise BudgetExceeded(
                 f"a budget of {budget} tokens is below what one citation needs here (about {least}): raise the budget",
