@@ -14,13 +14,14 @@ from contextkit.memory.core import Core
 from contextkit.memory.records import Memory, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from contextkit.memory.audit import Audit
     from contextkit.memory.consolidate import Consolidation
     from contextkit.memory.forget import Erasure
     from contextkit.memory.persons import Link
-    from contextkit.memory.state import State
+    from contextkit.memory.state import Kept, State
+    from contextkit.types import JSON
 
 
 class Care(Core):
@@ -31,6 +32,30 @@ class Care(Core):
         from contextkit.memory.state import State
 
         return State(self, name, None if scope is None else scopes.checked(scope))
+
+    def states(self, prefix: str, *, after: str = "", limit: int | None = None, newest: bool = False) -> list[Kept]:
+        """The states (`.name .value .version`) whose names begin with `prefix`, by name in code point order, of one moment.
+
+        Args:
+            prefix: how the names begin; "" for all.
+            after: only names beyond this one, for the next page.
+            limit: at most so many; None: all.
+            newest: the other order, last name first.
+        """
+        from contextkit.memory.state import listed
+
+        with self.reading() as rows:
+            return listed(rows, prefix, after, limit, newest=newest)
+
+    def put_states(self, values: Mapping[str, JSON], *, scope: scopes.Scope | None = None) -> None:
+        """Stores several states at once, all or none; None removes one.
+
+        Raises:
+            InputError: a name or a value that cannot be kept; nothing was written.
+        """
+        from contextkit.memory.state import put_all
+
+        put_all(self, values, None if scope is None else scopes.checked(scope))
 
     def forget(
         self,

@@ -1,9 +1,10 @@
-"""State: one JSON value under a name, with versions and compare-and-swap, so that two writers never lose each other's work."""
+"""State: JSON values under names, with versions and compare-and-swap, so that two writers never lose each other's work."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from contextkit.errors import InputError, StateConflict
 from contextkit.memory import rows as records
@@ -11,9 +12,19 @@ from contextkit.memory import scopes, times
 
 if TYPE_CHECKING:
     from contextkit.memory.core import Core
+    from contextkit.protocols import Rows
     from contextkit.types import JSON
 
 _LONGEST = 1_000_000
+_LAST = "\U0010ffff"
+
+
+class Kept(NamedTuple):
+    """A value as it is kept."""
+
+    name: str
+    value: JSON
+    version: int
 
 
 class State:
@@ -26,9 +37,7 @@ class State:
     """
 
     def __init__(self, store: Core, name: str, scope: scopes.Pairs | None) -> None:
-        if not isinstance(name, str) or not name.strip() or len(name) > 512:
-            raise InputError(f"a state needs a name of 1 to 512 characters, not {name!r:.80}")
-        self.name = name
+        self.name = _named(name)
         self._store = store
         self._scope = scope
 
@@ -58,25 +67,76 @@ class State:
             StateConflict: another version is there; nothing was written. Read it, apply the change to it, and try again.
             InputError: the value is no JSON, or too large.
         """
-        try:
-            body = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"the state {self.name!r} cannot be kept as JSON: {error}") from None
-        if len(body) > _LONGEST:
-            raise InputError(f"the state {self.name!r} has {len(body):,} characters, the limit is {_LONGEST:,}")
+        body = _body(self.name, value)
         with self._store.writing() as rows:
-            found = rows.execute("SELECT version FROM values_ WHERE name = ?", (self.name,)).fetchone()
-            held = 0 if found is None else int(found[0])
-            if expected_version is not None and held != expected_version:
-                raise StateConflict(
-                    f"the state {self.name!r} is at version {held}, not {expected_version}: "
-                    "read it, apply your change and try again"
-                )
+            version = _next(rows, self.name, expected_version)
             scope = None if self._scope is None else records.scope_id(rows, self._scope)
-            rows.execute(
-                "INSERT INTO values_ (name, scope_id, version, body, written) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (name) DO UPDATE SET version = excluded.version, body = excluded.body, written = excluded.written, "
-                "scope_id = coalesce(excluded.scope_id, values_.scope_id)",
-                (self.name, scope, held + 1, body, times.now()),
-            )
-        return held + 1
+            _write(rows, self.name, scope, version, body)
+        return version
+
+    def delete(self, *, expected_version: int | None = None) -> bool:
+        """Whether there was a value, which is gone now.
+
+        Raises:
+            StateConflict: another version is there; nothing was removed.
+        """
+        with self._store.writing() as rows:
+            held = _next(rows, self.name, expected_version) - 1
+            rows.execute("DELETE FROM values_ WHERE name = ?", (self.name,))
+        return held > 0
+
+
+def listed(rows: Rows, prefix: str, after: str, limit: int | None, *, newest: bool) -> list[Kept]:
+    """The values whose names begin so and come after a name; see `MemoryStore.states`."""
+    order = "DESC" if newest else "ASC"
+    beyond = "name < ?" if newest and after else "name > ?"
+    found = rows.execute(
+        f"SELECT name, body, version FROM values_ WHERE name >= ? AND name < ? AND {beyond} ORDER BY name {order} LIMIT ?",
+        (prefix, prefix + _LAST, after, -1 if limit is None else limit),
+    )
+    return [Kept(name, json.loads(body), int(version)) for name, body, version in found.fetchall()]
+
+
+def put_all(store: Core, values: Mapping[str, JSON], scope: scopes.Pairs | None) -> None:
+    """Stores the values in one transaction, None removing one; see `MemoryStore.put_states`."""
+    bodies = {_named(name): None if value is None else _body(name, value) for name, value in values.items()}
+    with store.writing() as rows:
+        of = None if scope is None else records.scope_id(rows, scope)
+        for name, body in bodies.items():
+            if body is None:
+                rows.execute("DELETE FROM values_ WHERE name = ?", (name,))
+            else:
+                _write(rows, name, of, _next(rows, name, None), body)
+
+
+def _named(name: str) -> str:
+    if not isinstance(name, str) or not name.strip() or len(name) > 512:
+        raise InputError(f"a state needs a name of 1 to 512 characters, not {name!r:.80}")
+    return name
+
+
+def _body(name: str, value: JSON) -> str:
+    try:
+        body = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the state {name!r} cannot be kept as JSON: {error}") from None
+    if len(body) > _LONGEST:
+        raise InputError(f"the state {name!r} has {len(body):,} characters, the limit is {_LONGEST:,}")
+    return body
+
+
+def _next(rows: Rows, name: str, expected: int | None) -> int:
+    found = rows.execute("SELECT version FROM values_ WHERE name = ?", (name,)).fetchone()
+    held = 0 if found is None else int(found[0])
+    if expected is not None and held != expected:
+        raise StateConflict(f"the state {name!r} is at version {held}, not {expected}: read it, apply your change and try again")
+    return held + 1
+
+
+def _write(rows: Rows, name: str, scope: int | None, version: int, body: str) -> None:
+    rows.execute(
+        "INSERT INTO values_ (name, scope_id, version, body, written) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (name) DO UPDATE SET version = excluded.version, body = excluded.body, written = excluded.written, "
+        "scope_id = coalesce(excluded.scope_id, values_.scope_id)",
+        (name, scope, version, body, times.now()),
+    )

@@ -308,3 +308,24 @@ def test_no_text_breaks_the_search_for_times(text):
     for found in when.find(text, times.micros("2024-03-13")):
         assert 0 <= found.start < found.end <= len(text)
         assert found.begin < found.until
+
+
+def test_states_are_listed_by_prefix_and_written_together(store):
+    store.put_states({"chat/1": {"a": 1}, "chat/2": [2], "other": "x"}, scope={"user": "ann"})
+    store.put_states({"chat/2": "later", "chat/1": None, "chat/10": 10})
+    assert [(kept.name, kept.value, kept.version) for kept in store.states("chat/")] == [
+        ("chat/10", 10, 1),
+        ("chat/2", "later", 2),
+    ]
+    assert [kept.name for kept in store.states("", newest=True, limit=2)] == ["other", "chat/2"]
+    assert [kept.name for kept in store.states("", newest=True, after="chat/2")] == ["chat/10"]
+    assert [kept.name for kept in store.states("chat/", after="chat/10")] == ["chat/2"]
+    with pytest.raises(InputError, match="cannot be kept as JSON"):
+        store.put_states({"chat/3": 3, "chat/4": {1, 2}})
+    assert store.state("chat/3").version == 0
+    with pytest.raises(StateConflict):
+        store.state("chat/2").delete(expected_version=1)
+    assert store.state("chat/2").delete(expected_version=2)
+    assert not store.state("chat/2").delete()
+    store.forget(scope={"user": "ann"})
+    assert [kept.name for kept in store.states("")] == ["chat/10"]

@@ -35,7 +35,8 @@ ALLOWED: dict[str, set[str]] = {
     "connectors": BASE | {"documents"},
     "indexes": BASE,
     "testing": SEAMS,
-    "cli": WORK | {"aio", "config", "exchange", "kit", "sources"},
+    "adapters": WORK | {"aio", "config", "exchange", "kit", "sources"},
+    "cli": WORK | {"adapters", "aio", "config", "exchange", "kit", "sources"},
     "__main__": {"cli"},
 }
 
