@@ -41,7 +41,7 @@ def load_case(folder: Path, case: str) -> tuple[list[dict[str, Any]], list[dict[
 def machine() -> dict[str, object]:
     """What a figure depends on, without names or paths."""
     model = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.machine())
-    names = ("contextkit", "torch", "sentence-transformers", "faiss-cpu", "tiktoken", "numpy", "pypdfium2")
+    names = ("contextkit", "torch", "openvino", "sentence-transformers", "faiss-cpu", "tiktoken", "numpy", "pypdfium2")
     return {
         "processor": model,
         "cores": os.cpu_count(),

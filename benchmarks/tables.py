@@ -100,6 +100,30 @@ def parsing(results: Mapping[str, Any]) -> str:
     return table(("format", "documents", "token F1", "headings found", "cells found"), rows)
 
 
+def memory(results: Mapping[str, Any]) -> str:
+    """Evidence of recalled conversations, what is junk after replays, and speed with many records."""
+    held = [
+        (f"evidence, {name}", found["questions"], *(percent(found["evidence"][str(b)]) for b in BUDGETS))
+        for name, found in (("questions that settings were chosen on", results["tune"]), ("the others", results["report"]))
+    ]
+    audit, file = results["audit"], results["sqlite"]
+    told: list[tuple[object, ...]] = [
+        ("active records that are duplicates, boilerplate or echoes, %", audit["junk_percent"]),
+        (f"turns lost, of {audit['distinct_turns']:,}", audit["distinct_turns_lost"]),
+        (f"{file['records']:,} records: written a second of processor", f"{file['written_a_processor_second']:,}"),
+        ("bytes a record beyond text and vector", file["bytes_a_record_beyond_text_and_vector"]),
+        (
+            "recall with embedding the question, ms of processor, 95th percentile",
+            file["recall_with_embedding_processor_ms"]["p95"],
+        ),
+        ("recall without, ms of processor, 95th percentile", file["recall_without_embedding_processor_ms"]["p95"]),
+        ("one record written at 500 records, ms of processor", file["one_write_processor_ms_at_500"]),
+        (f"one record written at {file['records']:,}, ms of processor", file["one_write_processor_ms_at_the_end"]),
+    ]
+    head = ("five long conversations, %", "questions", *(f"{b:,}" for b in BUDGETS))
+    return f"{table(head, held)}\n\n{table(('memory', 'figure'), told)}"
+
+
 TABLES: dict[str, tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], str]]] = {
     "evidence": ("evidence", (), evidence),
     "peers": ("peers", ("cases",), peers),
@@ -107,6 +131,7 @@ TABLES: dict[str, tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], str]
     "start": ("speed", ("start", "packet"), start),
     "filings": ("filings", ("settings",), filings),
     "parsing": ("parsing", ("documents",), parsing),
+    "memory": ("memory", ("tune", "report", "audit", "sqlite"), memory),
 }
 """Each table's result file, the parts of it that must be there, and the function that makes it."""
 

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from contextkit.context.account import AgentPacket
     from contextkit.context.call import AgentCall
     from contextkit.context.handoff import Handoff
-    from contextkit.context.packet import Format, Packet, Receipt
+    from contextkit.context.packet import Fill, Format, Packet, Receipt
+    from contextkit.context.profiles import Profile
     from contextkit.context.route import Candidate, Route
+    from contextkit.embedding.local import Wanted
     from contextkit.exchange import Exported
-    from contextkit.protocols import Connector, Embedder
+    from contextkit.observe.costs import Cost, Outcome
+    from contextkit.observe.difference import ReceiptDifference
+    from contextkit.protocols import Chunker, Connector, Embedder, MemoryBackend
     from contextkit.retrieval.hits import Hit
     from contextkit.sync import Progress, SyncReport
     from contextkit.types import Document, Principal
@@ -62,12 +66,16 @@ class AsyncKit:
         embedder: str | Path | Embedder | None = None,
         limits: Limits | None = None,
         wait: float = 30.0,
+        memory: str | Path | MemoryBackend | None = None,
+        chunker: Chunker | None = None,
+        backend: Wanted = "auto",
         threads: int = 8,
     ) -> AsyncKit:
         """As `contextkit.open`; `threads` calls run side by side."""
         kit = await asyncio.to_thread(
-            open_kit, path, create=create, read_only=read_only, embedder=embedder, limits=limits, wait=wait
-        )
+            open_kit, path, create=create, read_only=read_only, embedder=embedder, limits=limits, wait=wait, memory=memory,
+            chunker=chunker, backend=backend,
+        )  # fmt: skip
         return cls(kit, threads)
 
     async def __aenter__(self) -> Self:
@@ -154,11 +162,14 @@ class AsyncKit:
         where: Where | None = None,
         principal: Principal | None = None,
         format: str | Format = "text",  # noqa: A002 - the word that users know
+        fill: str | Fill = "full",
+        progress: Progress | None = None,
     ) -> Packet:
         """As `Kit.context`."""
         return await self._call(
-            self.kit.context, question, budget=budget, model=model, where=where, principal=principal, format=format
-        )
+            self.kit.context, question, budget=budget, model=model, where=where, principal=principal, format=format,
+            fill=fill, progress=progress,
+        )  # fmt: skip
 
     async def build(self, call: AgentCall) -> AgentPacket:
         """As `Kit.build`."""
@@ -168,17 +179,40 @@ class AsyncKit:
         """As `Kit.restore`."""
         return await self._call(self.kit.restore, ref)
 
+    async def report_outcome(
+        self, receipt_id: str | None = None, *, success: bool | None = None, task: str | None = None, cost: float | None = None
+    ) -> Outcome:
+        """As `Kit.report_outcome`."""
+        return await self._call(self.kit.report_outcome, receipt_id, success=success, task=task, cost=cost)
+
+    async def costs(self, by: str = "agent") -> list[Cost]:
+        """As `Kit.costs`."""
+        return await self._call(self.kit.costs, by)
+
+    async def diff_receipts(self, a: str, b: str) -> ReceiptDifference:
+        """As `Kit.diff_receipts`."""
+        return await self._call(self.kit.diff_receipts, a, b)
+
+    async def prune_receipts(
+        self, *, older_than: float | None = None, keep: int | None = None, max_bytes: int | None = None
+    ) -> int:
+        """As `Kit.prune_receipts`."""
+        return await self._call(self.kit.prune_receipts, older_than=older_than, keep=keep, max_bytes=max_bytes)
+
     async def route(
         self,
         call: AgentCall,
-        candidates: Sequence[str | Candidate],
+        candidates: Sequence[str | Candidate] | None = None,
         *,
-        tier: int = 0,
+        tier: int | None = None,
         data_class: str | None = None,
         deadline: float | None = None,
+        profile: Profile | None = None,
     ) -> Route:
         """As `Kit.route`."""
-        return await self._call(self.kit.route, call, candidates, tier=tier, data_class=data_class, deadline=deadline)
+        return await self._call(
+            self.kit.route, call, candidates, tier=tier, data_class=data_class, deadline=deadline, profile=profile
+        )
 
     async def handoff(
         self,

@@ -5,6 +5,7 @@ The library takes plain arguments and never reads these; only the commands do. W
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from contextkit.errors import InputError
 
 FILE = "contextkit.toml"
 PREFIX = "CONTEXTKIT_"
+_IN_USER = re.compile(r"(://[^:/?#]*):.*@")
+_PASSWORD = re.compile(r"([?&]password=)[^&]*")
 
 
 class Settings(BaseSettings):
@@ -26,6 +29,12 @@ class Settings(BaseSettings):
 
     index: Path = Field(Path(".contextkit/index"), description="folder of the index; in a file: relative to that file")
     embedder: str | None = Field(None, description="embedder of a new index: a model's folder or name; unset: the packaged model")
+    backend: Literal["auto", "openvino", "torch"] = Field(
+        "auto", description="what computes a local model; auto: the fastest that is installed, as measured"
+    )
+    memory: str | None = Field(
+        None, repr=False, description="address of a shared memory (postgresql://...), or its folder; unset: in the index's folder"
+    )
     glob: Annotated[tuple[str, ...], NoDecode] = Field((), description="take only files that match one of these patterns")
     exclude: Annotated[tuple[str, ...], NoDecode] = Field((), description="leave out files that match one of these patterns")
     workers: int | None = Field(None, ge=1, description="processes that parse; unset: as many as the machine has processors")
@@ -108,8 +117,15 @@ def settings_with_sources(**flags: object) -> list[Setting]:
     out: list[Setting] = []
     for name, field in Settings.model_fields.items():
         source, where = _origin(name, flags)
-        out.append(Setting(name, getattr(settings, name), source, where, field.description or ""))
+        out.append(Setting(name, _told(getattr(settings, name)), source, where, field.description or ""))
     return out
+
+
+def _told(value: object) -> object:
+    """A value as it may be shown: an address without its password."""
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    return _PASSWORD.sub(r"\1***", _IN_USER.sub(r"\1:***@", value))
 
 
 def _origin(name: str, flags: dict[str, object]) -> tuple[Literal["flag", "environment", "file", "default"], str]:
@@ -135,9 +151,12 @@ def _file_values(path: Path | None) -> dict[str, object]:
         values: dict[str, object] = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as TOML: {error}") from error
-    values.pop("agents", None)  # profiles of agents are read by contextkit.context.profiles
+    for table in ("agents", "models"):  # profiles of agents and facts of models are read by contextkit.context.profiles
+        values.pop(table, None)
     if isinstance(index := values.get("index"), str):
         values["index"] = path.parent / Path(index).expanduser()
+    if isinstance(memory := values.get("memory"), str) and "://" not in memory:
+        values["memory"] = str(path.parent / Path(memory).expanduser())
     return values
 
 

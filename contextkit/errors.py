@@ -11,6 +11,7 @@
     |-- IndexLocked (TimeoutError)         another process is writing
     |-- ReadOnlyIndex (PermissionError)    a write on an index opened for reading
     |-- KitClosed                          a call on a kit that was closed
+    |-- ServerUnreachable (ConnectionError) a database server that does not answer, or a connection that broke
     |-- StateConflict                      another writer changed a state since it was read
     |-- SourceError (OSError)              a connector that cannot list or fetch
     |-- ParseError (ValueError)            one document that cannot be read
@@ -19,6 +20,7 @@
     |   |-- DocumentTooLarge               over the size limit
     |   `-- ParseLimit                     over the time or memory limit
     |-- EmbedderError                      weights that do not load, an endpoint that does not answer
+    |-- ExtractorError                     an extractor of facts that does not answer, or not as it must
     |-- PluginError                        an installed plug-in that does not load
     `-- MissingExtra (ImportError)         an optional package is needed; names the extra
 
@@ -34,6 +36,7 @@ __all__ = [
     "DocumentTooLarge",
     "EmbedderError",
     "EncryptedDocument",
+    "ExtractorError",
     "FilterError",
     "IndexDamaged",
     "IndexLocked",
@@ -46,6 +49,7 @@ __all__ = [
     "ParseLimit",
     "PluginError",
     "ReadOnlyIndex",
+    "ServerUnreachable",
     "SourceError",
     "StateConflict",
     "UnknownModel",
@@ -109,6 +113,10 @@ class KitClosed(ContextkitError):
     """A call on a kit after its `close()`."""
 
 
+class ServerUnreachable(ContextkitError, ConnectionError):
+    """A database server does not answer, lets the user not in, or the connection to it broke; the call may be tried again."""
+
+
 class StateConflict(ContextkitError):
     """Another writer changed a state since it was read; the call may be tried again on what is there now."""
 
@@ -139,6 +147,10 @@ class ParseLimit(ParseError):
 
 class EmbedderError(ContextkitError):
     """Weights that do not load or are not the expected ones, or an endpoint that does not answer."""
+
+
+class ExtractorError(ContextkitError):
+    """An extractor of facts does not answer, or not as it must; what was said is kept all the same."""
 
 
 class PluginError(ContextkitError):

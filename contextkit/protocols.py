@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from contextkit.types import Blob, Chunk, Document, DocumentRef, Embedded, EmbedderInfo, ListingPage
+from contextkit.types import Blob, Chunk, Document, DocumentRef, Embedded, EmbedderInfo, Extraction, ListingPage, Said, Summary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,6 +139,24 @@ class TokenCounter(Protocol):
     def count_many(self, texts: Sequence[str]) -> list[int]: ...
 
 
+@runtime_checkable
+class Extractor(Protocol):
+    """Finds facts in what people say, where rules do not reach: a language model, or anything else.
+
+    1. `name` names it, such as by its model.
+    2. `need` gives an upper bound of the tokens that one `extract` of these turns reads and writes; nothing is sent for it.
+    3. `extract` is one call. Each claim points at the turn and at the words in it that say so; what they do not say is not
+       believed. It raises ExtractorError where there is no good answer within its time, never anything else on purpose.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def need(self, turns: Sequence[Said]) -> int: ...
+
+    def extract(self, turns: Sequence[Said]) -> Extraction: ...
+
+
 class Rows(Protocol):
     """A connection to a relational database inside a transaction, as Python's DB-API has it; parameters are written `?`."""
 
@@ -162,3 +180,41 @@ class MemoryBackend(Protocol):
     def writing(self) -> AbstractContextManager[Rows]: ...
 
     def purge(self) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class Summarizer(Protocol):
+    """Tells a long text in few words, by a model: the optional last rung of the compaction ladder.
+
+    1. `name` names what makes the summaries, and changes whenever they may.
+    2. `window` is the most tokens of text, by `counter`, that one request may hold.
+    3. `summarize` gives a summary of about `tokens` tokens with what it took. It makes one request and never tries again itself;
+       it raises ContextkitError where no summary came of it.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def window(self) -> int: ...
+
+    @property
+    def counter(self) -> TokenCounter: ...
+
+    def summarize(self, text: str, tokens: int) -> Summary: ...
+
+
+@runtime_checkable
+class Screen(Protocol):
+    """Looks over what is about to be sent.
+
+    1. `name` names it in receipts.
+    2. `findings` says in words what is wrong in a text of a section ("system", "documents", "memory", ...), () for nothing. The
+       same text gives the same findings; no network.
+    3. It raises InputError where the packet must not be sent at all; that ends the call.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def findings(self, text: str, section: str) -> Sequence[str]: ...

@@ -244,6 +244,76 @@ class Embedded:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """One turn of a conversation, as an extractor of facts reads it.
+
+    Attributes:
+        author: who said it.
+        text: the words.
+        day: when, as "2024-05-03".
+    """
+
+    author: str
+    text: str
+    day: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A fact that an extractor found in a turn.
+
+    Attributes:
+        turn: place of the turn among those given, from 0.
+        quote: words of the turn that say so, verbatim.
+        text: the fact, in words that are understood alone.
+        subject: whom or what it is about, or "".
+        attribute: which of its properties, or ""; with the subject the key that a newer fact replaces it by.
+        valid_from: since when it is true, as "2024-05-03", or "" for since it was said.
+    """
+
+    turn: int
+    quote: str
+    text: str
+    subject: str = ""
+    attribute: str = ""
+    valid_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What one call of an extractor gave and took.
+
+    Attributes:
+        claims: the facts, in any order.
+        input_tokens: tokens read.
+        output_tokens: tokens written.
+        dollars: what it cost, or None where the price is not known.
+    """
+
+    claims: tuple[Claim, ...]
+    input_tokens: int = 0
+    output_tokens: int = 0
+    dollars: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A summary and what it took.
+
+    Attributes:
+        text: the summary.
+        input_tokens: of the request, as the endpoint reports them or as they were counted.
+        output_tokens: of the answer.
+        dollars: what both cost, or None where prices are not known.
+    """
+
+    text: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    dollars: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """On whose behalf a call is made; decides which documents it may see.
 

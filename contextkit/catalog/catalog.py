@@ -19,7 +19,7 @@ from contextkit.catalog import commit, database, doctor, lock, manifest, staging
 from contextkit.catalog.reader import NAME, CatalogReader
 from contextkit.catalog.records import Collected, Committed, Identity
 from contextkit.errors import IndexDamaged, IndexNotFound, InputError
-from contextkit.types import EmbedderInfo
+from contextkit.types import JSON, EmbedderInfo
 
 if TYPE_CHECKING:
     from contextkit.catalog.vectors import Vectors
@@ -218,9 +218,17 @@ class Catalog(CatalogReader):
             row = self._source(c, source)
             c.executemany("DELETE FROM staged WHERE source_id = ? AND document_id = ?", ((row, i) for i in ids))
 
-    def update_identity(self, *, chunker: str, parser: str, terms: str) -> None:
-        """Notes the configuration of the run at hand."""
-        changed = replace(self.identity, chunker=chunker, parser=parser, terms=terms)
+    def update_identity(
+        self,
+        *,
+        chunker: str | None = None,
+        parser: str | None = None,
+        terms: str | None = None,
+        backend: Mapping[str, JSON] | None = None,
+    ) -> None:
+        """Notes the configuration of the run at hand; None leaves what is noted."""
+        given = {"chunker": chunker, "parser": parser, "terms": terms, "backend": backend}
+        changed = replace(self.identity, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # as above
         if asdict(changed) != asdict(self.identity):
             with self._db.transaction() as c:
                 manifest.store(c, changed)

@@ -12,7 +12,7 @@ merged, so that there are few. Rows of chunks that no generation shows are maske
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -250,9 +250,11 @@ def lengths(connection: sqlite3.Connection, known: Lengths | None) -> Lengths:
     return Lengths(epoch, values)
 
 
-def _postings(connection: sqlite3.Connection, term: str) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+def fetch(connection: sqlite3.Connection, term: str) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """The chunks that have a term, int64, and their count bytes."""
     rows = connection.execute(
-        "SELECT s.first_chunk, p.n, p.data FROM segments s CROSS JOIN postings p ON p.segment_id = s.id AND p.term = ?", (term,)
+        "SELECT s.first_chunk, p.n, p.data FROM segments s CROSS JOIN postings p WHERE p.segment_id = s.id AND p.term = ?",
+        (term,),
     ).fetchall()
     if not rows:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint8)
@@ -268,12 +270,14 @@ def search(
     allowed: NDArray[np.bool_],
     known: Lengths,
     header_weight: float,
+    lists: Callable[[sqlite3.Connection, str], tuple[NDArray[np.int64], NDArray[np.uint8]]] = fetch,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The k best allowed chunks by BM25: int64 ids and float32 scores above 0, best first, ties by lower id; fewer where
     fewer have any of the terms.
 
     A term is as rare, and a chunk as long, as it is among the allowed chunks: a filtered search ranks as an index of those
-    documents alone would, and texts that the caller may not see, or that are not committed, do not show in the scores.
+    documents alone would, and texts that the caller may not see, or that are not committed, do not show in the scores. `lists`
+    gives the chunks of a term, from the tables or from what the caller keeps of them.
     """
     scores = np.zeros(len(known.values), dtype=np.float32)
     total = int(np.count_nonzero(allowed))
@@ -284,7 +288,7 @@ def search(
     byte = np.arange(256)
     weight = ((byte & 63) + header_weight * (byte >> 6)).astype(np.float32)
     for term in dict.fromkeys(terms):
-        ids, counts = _allowed(*_postings(connection, term), allowed)
+        ids, counts = _allowed(*lists(connection, term), allowed)
         if not len(ids):
             continue
         rarity = np.float32(np.log1p((total - len(ids) + 0.5) / (len(ids) + 0.5)))
@@ -302,7 +306,7 @@ def search(
 
 def document_frequencies(connection: sqlite3.Connection, terms: Sequence[str], allowed: NDArray[np.bool_]) -> dict[str, int]:
     """In how many allowed chunks each term is (0 where in none)."""
-    return {term: len(_allowed(*_postings(connection, term), allowed)[0]) for term in dict.fromkeys(terms)}
+    return {term: len(_allowed(*fetch(connection, term), allowed)[0]) for term in dict.fromkeys(terms)}
 
 
 def _allowed(

@@ -32,6 +32,7 @@ Terms = Callable[[str], "list[str]"]
 """Gives the lexical terms of a text."""
 
 _KEY_BYTES = 16
+_TERMS_AT_ONCE = 8_192  # chunks whose terms are held in memory; a long document has more
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode  # made once: listings have many entries
 
 
@@ -241,16 +242,20 @@ def contents(
         embedder = int(connection.execute("SELECT value FROM state WHERE key = 'embedder'").fetchone()[0])
     _vectors(connection, vectors, codecs)
     ids = vectors_known(connection, {key for c in fresh for key in c.vector_keys})
-    first = start = int(connection.execute("SELECT value FROM state WHERE key = 'next_chunk'").fetchone()[0])
+    first = begin = start = int(connection.execute("SELECT value FROM state WHERE key = 'next_chunk'").fetchone()[0])
     headers: list[list[str]] = []
     bodies: list[list[str]] = []
     for content in fresh:
         _content(connection, content, first, ids, embedder)
         first += len(content.chunks)
-        headers.extend(terms(chunk.header) for chunk in content.chunks)
-        bodies.extend(terms(chunk.text) for chunk in content.chunks)
+        for chunk in content.chunks:
+            headers.append(terms(chunk.header))
+            bodies.append(terms(chunk.text))
+            if len(bodies) == _TERMS_AT_ONCE:
+                postings.add(connection, start, headers, bodies)
+                start, headers, bodies = start + len(bodies), [], []
     connection.execute("UPDATE state SET value = ? WHERE key = 'next_chunk'", (first,))
-    connection.execute("UPDATE state SET value = value + ? WHERE key = 'chunks'", (first - start,))
+    connection.execute("UPDATE state SET value = value + ? WHERE key = 'chunks'", (first - begin,))
     postings.add(connection, start, headers, bodies)
 
 

@@ -24,7 +24,7 @@ from contextkit.protocols import VectorIndex
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BATCH = 16_384
+_BATCH = 4_096
 _MORE = 24  # chunks beyond k that are scored anew; measured: 16 bring back all that rounding would lose
 _SAMPLE = 64  # vectors that the doctor asks for
 _SELF = 0.98  # the least score of a vector with itself; stored vectors are rounded

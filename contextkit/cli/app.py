@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from contextkit.cli import ask, demo, doctor, index, memory, output, receipts, settings
+from contextkit.cli import ask, demo, doctor, handoff, index, mcp, memory, output, receipts, settings
 from contextkit.errors import ContextkitError
 
 USAGE = 2
@@ -42,7 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(index.app)
 app.add_typer(memory.app)
-for group in (ask, receipts, settings, doctor, demo):
+for group in (ask, receipts, handoff, settings, doctor, demo, mcp):
     group.register(app)
 
 

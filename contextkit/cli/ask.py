@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 _SNIPPET = 280
 
 
+class Filled(StrEnum):
+    """How much of the budget a packet takes."""
+
+    FULL = "full"
+    ENOUGH = "enough"
+
+
 class PacketFormat(StrEnum):
     """How a packet is printed; the first four are those of the library."""
 
@@ -71,6 +78,9 @@ def context(
     ] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Whose tokens count, such as gpt-4o [cl100k_base].")] = None,
     format: Annotated[PacketFormat | None, typer.Option("--format", "-f", help="How the context is written [text].")] = None,  # noqa: A002 - becomes --format
+    fill: Annotated[
+        Filled, typer.Option("--fill", help="Whether the whole budget is used, or just what is relevant.")
+    ] = Filled.FULL,
     provider: Annotated[Provider, typer.Option("--provider", help="Whose messages, for --format messages.")] = Provider.OPENAI,
     where: options.Where = None,
     user: options.User = None,
@@ -85,7 +95,9 @@ def context(
     wanted = PacketFormat(config.format)
     shape = PacketFormat.TEXT if wanted is PacketFormat.JSON else wanted
     with session.opened(config) as kit:
-        packet = kit.context(asked, budget=config.budget, model=config.model, where=filters, principal=caller, format=shape.value)
+        packet = kit.context(
+            asked, budget=config.budget, model=config.model, where=filters, principal=caller, format=shape.value, fill=fill.value
+        )
     if json or wanted is PacketFormat.JSON:
         output.print_json({**output.plain(packet), "messages": packet.messages(provider.value)})
     elif wanted is PacketFormat.MESSAGES:

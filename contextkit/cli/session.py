@@ -34,8 +34,9 @@ def opened(config: Settings, *, create: bool = False, read_only: bool = False) -
         workers=config.workers, seconds=config.timeout, memory=config.memory_mb * megabyte, size=config.max_file_mb * megabyte
     )
     with open_kit(
-        config.index, create=create, read_only=read_only, embedder=config.embedder, limits=limits, wait=config.wait
-    ) as kit:
+        config.index, create=create, read_only=read_only, embedder=config.embedder, limits=limits, wait=config.wait,
+        memory=config.memory, backend=config.backend,
+    ) as kit:  # fmt: skip
         yield kit
 
 

@@ -25,7 +25,8 @@ class SectionUse(Record):
         dropped: how many of these were left out or shortened.
         cached: tokens of it in the predicted cached prefix.
         exact: False where the tokens are an upper bound.
-        dollars: what it costs, cached tokens at their price; None where prices are not known.
+        dollars: what it costs, with what the provider's cache can give back at its price; None where prices are not known.
+        dollars_cached: of this, what those tokens cost.
     """
 
     tokens: int
@@ -35,6 +36,7 @@ class SectionUse(Record):
     cached: int = 0
     exact: bool = True
     dollars: float | None = None
+    dollars_cached: float | None = None
 
 
 class LeftOut(Record):
@@ -55,6 +57,112 @@ class LeftOut(Record):
     places: tuple[int, ...]
     before: int
     after: int
+
+
+class MemoryItem(Record):
+    """One text or record of memory in the packet.
+
+    Attributes:
+        id: of the record; "" for a text that the call brought itself.
+        section: "pinned" or "memory".
+        text: what it says.
+        tokens: of the text alone.
+        kind: of the record, or "".
+        since: since when it is true, ISO 8601; None for a text of the call.
+        until: until when, or None.
+        recorded: when the memory learned it, or None.
+        age_days: days since it was recorded, or None.
+        trust: 0 to 1, or None.
+        importance: 0 to 1, or None.
+        score: of the recall; None where it was not asked for.
+        source: where it comes from, in words, or "".
+        conflicts: ids of records that say otherwise.
+        why: in one line, what brought it in.
+    """
+
+    id: str
+    section: Literal["pinned", "memory"]
+    text: str
+    tokens: int
+    kind: str = ""
+    since: str | None = None
+    until: str | None = None
+    recorded: str | None = None
+    age_days: float | None = None
+    trust: float | None = None
+    importance: float | None = None
+    score: float | None = None
+    source: str = ""
+    conflicts: tuple[str, ...] = ()
+    why: str = ""
+
+
+class MemoryDropped(Record):
+    """A record that was a candidate and is not in the packet; it stays in the memory.
+
+    Attributes:
+        id: of the record.
+        section: that it was a candidate for.
+        score: of the recall, or its importance where it was to be pinned.
+        reason: "budget" (no room), or "delivered" (it stands word for word in the history that is sent along).
+    """
+
+    id: str
+    section: Literal["pinned", "memory"]
+    score: float
+    reason: Literal["budget", "delivered"]
+
+
+class Conflict(Record):
+    """Records in the packet that contradict each other, or what is not in it; the memory does not know which one is right.
+
+    Attributes:
+        id: a record in the packet.
+        against: ids of the records that say otherwise.
+        text: what the record says.
+    """
+
+    id: str
+    against: tuple[str, ...]
+    text: str
+
+
+class Summarised(Record):
+    """A summary by a model that stands for messages that were left out.
+
+    Attributes:
+        ref: of the messages, for `kit.restore`.
+        by: name of the summarizer.
+        tokens: of the summary.
+        tries: requests that were made for it; 0 where it was made for an earlier packet.
+        input_tokens: that the requests of this packet took.
+        output_tokens: that they gave.
+        dollars: what they cost; None where prices are not known.
+        error: why there is an extractive digest instead, or "".
+    """
+
+    ref: str
+    by: str
+    tokens: int
+    tries: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    dollars: float | None = None
+    error: str = ""
+
+
+class Finding(Record):
+    """What a screen found in a section.
+
+    Attributes:
+        screen: its name.
+        section: where.
+        what: in words.
+    """
+
+    screen: str
+    section: str
+    what: str
 
 
 class AgentReceipt(Receipt):
@@ -78,6 +186,12 @@ class AgentReceipt(Receipt):
         anchored_tokens: the input tokens that the provider reported for the last packet, and what was added since by our count;
             None where nothing was reported.
         left_out: what was taken out and can be restored.
+        memories: the texts and records of memory in the packet, pinned ones first.
+        memories_dropped: the best of the candidates that are not in it (at most 50).
+        conflicts: records in the packet that others contradict.
+        summaries: what models summarised for it.
+        findings: what the call's screens found.
+        task: kind of task, or "".
         template: name, version and label of the prompt template, or "".
         dollars: what the input costs at the model's price, or None.
         notes: what the caller may want to mend.
@@ -95,6 +209,12 @@ class AgentReceipt(Receipt):
     prefix_broken_by: str
     anchored_tokens: int | None = None
     left_out: tuple[LeftOut, ...]
+    memories: tuple[MemoryItem, ...] = ()
+    memories_dropped: tuple[MemoryDropped, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    summaries: tuple[Summarised, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    task: str = ""
     template: str
     dollars: float | None
     notes: tuple[str, ...]

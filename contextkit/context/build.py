@@ -5,25 +5,31 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from contextkit.catalog import Catalog, StoredDocument, Vectors, Visible
 from contextkit.context.pack import Packed, Packer, Run, Unit
-from contextkit.context.packet import Citation, Dropped, Format, Item, Order, Packet, Receipt, Scores
+from contextkit.context.packet import Citation, Dropped, Fill, Format, Item, Order, Packet, Receipt, Scores
 from contextkit.context.render import Source, renderer
-from contextkit.context.units import Texts, units
+from contextkit.context.units import Texts, units, worthwhile
 from contextkit.errors import BudgetExceeded, InputError
 from contextkit.protocols import Embedder, TokenCounter
-from contextkit.retrieval.candidates import Candidates, Clock, Sentences, find, score_sentences
+from contextkit.retrieval import aspects
+from contextkit.retrieval.candidates import Candidates, Clock, Sentences
 from contextkit.retrieval.scoring import Weights
 from contextkit.types import Principal
+
+Tell = Callable[[str, int, int | None], None]
+"""Is told a stage, how many are done, and of how many."""
+
+Why = Literal["budget", "duplicate", "delivered", "relevance"]
 
 _DROPPED_KEPT = 50
 _SHAPING = ("contextkit", "faiss-cpu", "tiktoken", "sentence-transformers", "torch")
@@ -41,6 +47,7 @@ class Request:
         principal: on whose behalf.
         format: how the documents are written.
         order: in which order the documents stand.
+        fill: how much of the budget is taken.
         delivered: text that the model has already; sentences that stand in it word for word are left out as delivered.
     """
 
@@ -52,6 +59,7 @@ class Request:
     format: Format = Format.TEXT
     order: Order = Order.BEST_FIRST
     delivered: str = ""
+    fill: Fill = Fill.FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +72,10 @@ class Reader:
     weights: Weights
 
 
-def build(reader: Reader, request: Request, counter: TokenCounter) -> Packet:
+def build(reader: Reader, request: Request, counter: TokenCounter, progress: Tell | None = None) -> Packet:
     """The packet for a request. Where nothing is found its text is empty (or the question alone) and its confidence 0.
+
+    `progress`, where given, is told before each stage ("retrieve", "pack"); what it raises ends the call.
 
     Raises:
         InputError: the question is empty, or the budget is not a positive number.
@@ -82,7 +92,12 @@ def build(reader: Reader, request: Request, counter: TokenCounter) -> Packet:
             needed=1,
             limit=request.budget,
         )
-    return deliver(reader, request, counter, retrieve(reader, request))
+    if progress is not None:
+        progress("retrieve", 0, 2)
+    retrieved = retrieve(reader, request)
+    if progress is not None:
+        progress("pack", 1, 2)
+    return deliver(reader, request, counter, retrieved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +115,8 @@ def retrieve(reader: Reader, request: Request) -> Retrieved:
     clock = Clock()
     visible = reader.catalog.visible(request.where, request.principal)
     clock.lap("filter")
-    found = find(reader.catalog, reader.vectors, reader.embedder, request.question, visible)
-    sentences = score_sentences(reader.catalog, found, visible, reader.weights)
+    asked = aspects.search(reader.catalog, reader.vectors, reader.embedder, request.question, visible)
+    found, sentences = aspects.score(reader.catalog, asked, visible, reader.weights)
     clock.lap("retrieve")
     return Retrieved(found, sentences, visible, clock)
 
@@ -116,11 +131,16 @@ def deliver(reader: Reader, request: Request, counter: TokenCounter, retrieved: 
         given = [u for u in candidates if texts(u.document, u.start, u.end) in request.delivered]
         known = {u.row for u in given}
         candidates = [u for u in candidates if u.row not in known]
+    low: list[Unit] = []
+    if request.fill is Fill.ENOUGH:
+        candidates, low = worthwhile(candidates)
     framing = _framing(request, counter)
     packer = Packer(counter, renderer(request.format, request.question), _sources(found), texts, framing, request.order)
     packed = packer.pack(candidates, request.budget)
-    if given:
-        packed = replace(packed, dropped=(*((u, "delivered") for u in given), *packed.dropped))
+    if given or low:
+        beside = {u.row for run in packed.runs for u in run.units}
+        left = ((u, "relevance") for u in low if u.row not in beside)
+        packed = replace(packed, dropped=(*((u, "delivered") for u in given), *packed.dropped, *left))
     clock.lap("pack")
     milliseconds = {**found.milliseconds, **clock.spent}
     return _Account(reader, request, counter, found, sentences, packed, retrieved.visible, milliseconds).packet()
@@ -266,10 +286,7 @@ class _Account:
     def _dropped(self, unit: Unit, reason: str) -> Dropped:
         document = self._document(unit.document).id
         score = round(unit.score, 4)
-        why: Literal["budget", "duplicate", "delivered"] = (
-            "duplicate" if reason == "duplicate" else "delivered" if reason == "delivered" else "budget"
-        )
-        return Dropped(document_id=document, start=unit.start, end=unit.end, score=score, reason=why)
+        return Dropped(document_id=document, start=unit.start, end=unit.end, score=score, reason=cast("Why", reason))
 
     def _confidence(self) -> float:
         if not self.packed.runs:

@@ -5,34 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
+from contextkit.context.checked import Checked as Checked
+from contextkit.context.facts import ModelFacts
 from contextkit.context.history import Message, read_messages
-from contextkit.context.packet import Format, Order
+from contextkit.context.packet import Fill, Format, Order
 from contextkit.context.plain import canonical_json, check_text, check_tree
 from contextkit.context.templates import Prompt
 from contextkit.errors import BudgetExceeded, InputError
+from contextkit.protocols import Screen, Summarizer
 from contextkit.types import Principal
 
 SECTIONS = ("tools", "system", "pinned", "history", "memory", "documents", "question", "reply")
 """The sections of a packet: first the stable ones, then the growing one, then the last user turn; `reply` is kept free."""
-FLEXIBLE = ("history", "memory", "documents")
-"""The sections that give way: the others go in whole or the call fails."""
+FLEXIBLE = ("pinned", "history", "memory", "documents")
+"""The sections that have rules. The others, and the texts that a call pins itself, go in whole or the call fails."""
 _MOST_TOOLS = 512
 
 
-class Checked(BaseModel):
-    """A frozen record whose mistakes are one `InputError`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    def __init__(self, **data: Any) -> None:  # noqa: ANN401 - as pydantic has it
-        try:
-            super().__init__(**data)
-        except ValidationError as error:
-            _explain(type(self), error)
+Kind = Literal["working", "episodic", "semantic", "procedural"]
+"""The kinds of records that a memory holds; see `contextkit.memory.records.Kind`."""
 
 
 class SectionRule(Checked):
@@ -52,6 +47,7 @@ class SectionRule(Checked):
 
 
 DEFAULT_RULES: dict[str, SectionRule] = {
+    "pinned": SectionRule(share=0.1, priority=4),
     "history": SectionRule(share=0.5, priority=1),
     "memory": SectionRule(share=0.1, priority=2),
     "documents": SectionRule(share=0.4, priority=3),
@@ -66,6 +62,30 @@ class Rung(StrEnum):
     PRUNE = "prune"
     WINDOW = "window"
     DIGEST = "digest"
+    SUMMARY = "summary"
+
+
+class Remembering(Checked):
+    """Which records of the memory a call sees. They come from `kit.memory`, by the call's `scope`.
+
+    Records that are pinned stand in the prefix of every call, whatever is asked, within the share of the section "pinned";
+    the others are recalled for the question, within that of "memory". A share of 0 switches either off.
+
+    Attributes:
+        kinds: only these kinds, pinned or recalled; None: all.
+        k: most records that are recalled for a question.
+        pin_kinds: kinds that are pinned.
+        pin_importance: what is at least so important is pinned.
+        pin_keyed: whether facts with a key are pinned.
+        pin_trust: only what is trusted at least so much is pinned: the prefix is where instructions stand.
+    """
+
+    kinds: frozenset[Kind] | None = None
+    k: int = Field(default=40, ge=1, le=400)
+    pin_kinds: frozenset[Kind] = frozenset({"procedural"})
+    pin_importance: float = Field(default=0.8, ge=0, le=1)
+    pin_keyed: bool = True
+    pin_trust: float = Field(default=0.7, ge=0, le=1)
 
 
 class Compaction(Checked):
@@ -77,6 +97,7 @@ class Compaction(Checked):
         keep: exchanges at the end that are left alone as long as there is another way.
         offload_above: tokens of a tool result from which it may be replaced by a pointer and a digest.
         digest_tokens: about how many tokens a digest has; 0 for pointers alone.
+        summary_tokens: the most tokens of a summary by the call's summarizer, where it has one.
     """
 
     rungs: frozenset[Rung] = frozenset(Rung)
@@ -84,6 +105,7 @@ class Compaction(Checked):
     keep: int = Field(default=4, ge=0)
     offload_above: int = Field(default=120, ge=0)
     digest_tokens: int = Field(default=60, ge=0)
+    summary_tokens: int = Field(default=200, ge=16, le=4096)
 
 
 class Tool(Checked):
@@ -91,7 +113,7 @@ class Tool(Checked):
 
     name: str
     description: str = ""
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default_factory=dict)
     strict: bool | None = None
 
 
@@ -107,17 +129,27 @@ class AgentCall(Checked):
         history: earlier messages in OpenAI's or Anthropic's form, oldest first, all of them: how much is sent is decided here.
         steps: messages after the question: tool calls and results of the turn that is under way. Where `history` ends in a user's
             message with exactly the question's text, and perhaps steps after it, that is understood too.
-        pinned: memory texts that are in every call of the conversation; they stand before the history and are never trimmed.
-        memory: memory texts for this question, best first; those that do not fit are left out.
-        scope: whose memory and conversation it is, for example {"user": "ann"}.
+        pinned: texts that are in every call of the conversation; they stand before the history and are never trimmed. Records of
+            the memory follow them.
+        memory: texts for this question, best first; those that do not fit are left out. Records of the memory follow them.
+        scope: whose memory and conversation it is, for example {"user": "ann"}. Where the index folder has a memory, what this
+            scope sees goes into the packet.
+        recall: which records those are.
         where: metadata filter of the documents.
-        principal: on whose behalf; without one only documents that everyone may see.
+        k: most passages that documents are taken from; None: all that are found.
+        principal: on whose behalf; without one only documents that everyone may see. A scope that names a user or a team must be
+            this principal's.
         reply_reserve: tokens of the window left free for the reply; None: a quarter of the budget, at most 1,024.
         budget: most tokens of input and reply reserve together; None: the model's window.
-        sections: rules by section ("history", "memory", "documents"); those not named keep their defaults.
+        sections: rules by section ("pinned", "history", "memory", "documents"); those not named keep their defaults.
         compaction: how history is shortened.
+        summarizer: writes summaries of what is left out, where the rung "summary" is allowed; None: no model is asked.
         format: how documents are written: "text", "markdown" or "xml".
         order: in which order documents stand.
+        fill: whether documents take what room there is, or only what comes near the best of them.
+        screens: what looks over each section before the packet is given out; their findings are in the receipt.
+        task: kind of task, for routing and costs.
+        catalogue: what you know of models, by name, in the place of what the catalogue says.
         conversation: names the conversation whose cached prefix is predicted.
         reported_tokens: input tokens that the provider reported for the conversation's last packet: the receipt's
             `anchored_tokens` starts from it.
@@ -132,15 +164,22 @@ class AgentCall(Checked):
     steps: tuple[Message, ...] = ()
     pinned: tuple[str, ...] = ()
     memory: tuple[str, ...] = ()
-    scope: dict[str, str] = {}
+    scope: dict[str, str] = Field(default_factory=dict)
+    recall: Remembering = Remembering()
     where: dict[str, Any] | None = None
+    k: int | None = Field(default=None, ge=1, le=10_000)
     principal: Principal | None = None
     reply_reserve: int | None = Field(default=None, ge=0)
     budget: int | None = None
-    sections: dict[str, SectionRule] = {}
+    sections: dict[str, SectionRule] = Field(default_factory=dict)
     compaction: Compaction = Compaction()
+    summarizer: Summarizer | None = None
     format: Format = Format.TEXT
     order: Order = Order.BEST_FIRST
+    fill: Fill = Fill.FULL
+    screens: tuple[Screen, ...] = ()
+    task: str = Field(default="", max_length=200)
+    catalogue: dict[str, ModelFacts] = Field(default_factory=dict)
     conversation: str = ""
     reported_tokens: int | None = Field(default=None, ge=0)
 
@@ -255,25 +294,3 @@ def _tool(number: int, given: object) -> Tool:
     check_text(f"{name}{inner.get('description') or ''}{spelled}", label)
     plain = json.loads(spelled)
     return Tool(name=name, description=str(inner.get("description") or ""), parameters=plain, strict=inner.get("strict"))
-
-
-def _placed(error: InputError, where: str) -> InputError:
-    """The error of a record inside another one, with the place of that record in front."""
-    name, colon, said = str(error).partition(": ")
-    return InputError(f"{where}.{said}") if colon and name in ("SectionRule", "Compaction", "Tool") else error
-
-
-def _explain(model: type[BaseModel], error: ValidationError) -> NoReturn:
-    """One InputError for all that pydantic found; our own errors come through as they are."""
-    for found in error.errors():
-        own = found.get("ctx", {}).get("error")
-        if isinstance(own, InputError):
-            raise _placed(own, ".".join(map(str, found["loc"]))) from None
-    parts = []
-    for found in error.errors():
-        where = ".".join(map(str, found["loc"]))
-        if found["type"] == "extra_forbidden":
-            parts.append(f"{where!r} is not known: there are {', '.join(model.model_fields)}")
-        else:
-            parts.append(f"{where} cannot be {repr(found['input'])[:80]}: {found['msg'][:1].lower()}{found['msg'][1:]}")
-    raise InputError(f"{model.__name__}: {'; '.join(parts)}") from None

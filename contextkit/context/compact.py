@@ -9,18 +9,28 @@ Counting and texts come in from outside; storing what leaves is the caller's (`a
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from contextkit.context.call import Compaction, Rung
 from contextkit.context.digest import digest
 from contextkit.context.history import Exchange, Message
+from contextkit.context.parts import Part, parts_cost
 from contextkit.context.plain import canonical_json
 from contextkit.protocols import TokenCounter
 from contextkit.tokens.framing import Framing, call_tokens
 
 _LONG_ENOUGH = 40  # tokens of a result below which a reference would not be shorter
+_LEFT_OUT = "earlier messages left out, kept as"
+_NOTE = re.compile(rf"\[\d+ {_LEFT_OUT} (ck:[0-9a-f]{{16}})\]")
 _MOST_NOTES = 4  # omission notes side by side before they are joined into one
+
+
+def note_of(message: Message) -> str:
+    """The ref of a note that stands where messages were left out; "" for any other message."""
+    found = _NOTE.match(message.text) if message.role == "user" else None
+    return "" if found is None else found[1]
 
 
 def ref_of(text: str) -> str:
@@ -72,7 +82,8 @@ class Compacted:
 
 def message_cost(message: Message, counter: TokenCounter, framing: Framing) -> int:
     """Tokens of one message, the same as `contextkit.tokens.message_tokens` gives for its rendering, without the reply's."""
-    total = framing.message + counter.count(message.role) + counter.count(message.text)
+    content = parts_cost(message.parts, counter, framing) if message.parts else counter.count(message.text)
+    total = framing.message + counter.count(message.role) + content
     for call in message.calls:
         total += call_tokens(call.id, call.name, call.arguments, counter)
     if message.role == "tool":
@@ -90,10 +101,16 @@ def original(messages: Sequence[Message]) -> str:
                 **({"name": m.name} if m.name else {}),
                 **({"tool_call_id": m.call_id} if m.call_id else {}),
                 **({"tool_calls": [[c.id, c.name, c.arguments] for c in m.calls]} if m.calls else {}),
+                **({"parts": [part.plain() for part in m.parts]} if m.parts else {}),
             }
         )
         for m in messages
     )
+
+
+def kept_text(message: Message) -> str:
+    """What is kept of one message that is shortened: its text, or all of it where it holds more than text."""
+    return original((message,)) if message.parts else message.text
 
 
 @dataclass(slots=True)
@@ -131,6 +148,7 @@ class Replay:
         counter: counts tokens.
         framing: of the provider.
         costs: tokens of each message of each exchange.
+        note_tokens: about how many tokens a note of what was left out tells of it; None: those of a digest.
     """
 
     policy: Compaction
@@ -138,9 +156,10 @@ class Replay:
     counter: TokenCounter
     framing: Framing
     costs: Sequence[Sequence[int]]
+    note_tokens: int | None = None
     _slots: list[_Slot] = field(default_factory=list)
     _drops: dict[tuple[int, int], Dropped] = field(default_factory=dict)
-    _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _seen: dict[tuple[str, tuple[Part, ...]], tuple[int, int]] = field(default_factory=dict)
     _total: int = 0
     _before: int = 0
 
@@ -186,13 +205,14 @@ class Replay:
 
     def _refer(self, n: int, i: int, message: Message) -> None:
         """A result that stands word for word further up is referred to."""
-        earlier = self._seen.get(message.text)
+        said_before = message.text, message.parts
+        earlier = self._seen.get(said_before)
         if earlier is not None and Rung.DUPLICATE in self.policy.rungs and self._stands(earlier):
             source = self._slots[earlier[0]].given[earlier[1]]
-            said = f"[the same as the result of {source.name} above, call {source.call_id}; kept as {ref_of(message.text)}]"
+            said = f"[the same as the result of {source.name} above, call {source.call_id}; kept as {ref_of(kept_text(message))}]"
             self._replace(n, i, said, Rung.DUPLICATE)
         else:
-            self._seen[message.text] = (n, i)
+            self._seen[said_before] = (n, i)
 
     def _stands(self, at: tuple[int, int]) -> bool:
         slot = self._slots[at[0]]
@@ -248,7 +268,8 @@ class Replay:
                     self._shorten(n, i, message)
 
     def _shorten(self, n: int, i: int, message: Message) -> None:
-        if self.counter.count(message.text) > max(self.policy.offload_above, _LONG_ENOUGH):
+        # thinking has to go back word for word beside its text, and a user's image is not told in words
+        if not message.parts and self.counter.count(message.text) > max(self.policy.offload_above, _LONG_ENOUGH):
             self._replace(n, i, self._pointer(message, self.policy.digest_tokens), Rung.DIGEST)
 
     def _window(self, reach: Sequence[int], target: int) -> None:
@@ -268,8 +289,12 @@ class Replay:
         if run:
             self._leave_out(run)
 
+    @property
+    def _telling(self) -> int:
+        return self.policy.digest_tokens if self.note_tokens is None else self.note_tokens
+
     def _note_cost(self) -> int:
-        return 45 + self.policy.digest_tokens
+        return 45 + self._telling
 
     def _leave_out(self, run: Sequence[int]) -> None:
         notes = self._notes()
@@ -277,14 +302,14 @@ class Replay:
         if len(notes) >= _MOST_NOTES and notes[-1].last + 1 == first:
             while notes and notes[-1].last + 1 == first:
                 first = notes.pop().first
-        self._put_note(first, last, self.policy.digest_tokens)
+        self._put_note(first, last, self._telling)
 
     def _put_note(self, first: int, last: int, tokens: int) -> None:
         """Replaces exchanges, and notes among them, by one note; not where the note is the longer."""
         inside = self._slots[first : last + 1]
         messages = [m for slot in inside for m in slot.given]
         text = original(messages)
-        said = f"[{len(messages)} earlier messages left out, kept as {ref_of(text)}]"
+        said = f"[{len(messages)} {_LEFT_OUT} {ref_of(text)}]"
         telling = digest("\n".join(m.text for m in messages if m.role != "tool"), tokens, self.counter)
         note = Message("user", f"{said}\n{telling}" if telling else said, place=messages[0].place)
         cost = message_cost(note, self.counter, self.framing)
@@ -321,9 +346,9 @@ class Replay:
                         yield n, i, message
 
     def _pointer(self, message: Message, tokens: int) -> str:
-        size = self.counter.count(message.text)
+        size = parts_cost(message.parts, self.counter, self.framing) if message.parts else self.counter.count(message.text)
         what = f"the result of {message.name}" if message.role == "tool" else "this message"
-        said = f"[{what}, {size} tokens, is kept as {ref_of(message.text)}]"
+        said = f"[{what}, {size} tokens, is kept as {ref_of(kept_text(message))}]"
         telling = digest(message.text, tokens, self.counter)
         return f"{said}\n{telling}" if telling else said
 
@@ -331,12 +356,13 @@ class Replay:
         """Puts another text into a message where that is shorter, and notes what left."""
         slot = self._slots[n]
         given = slot.given[i]
-        short = Message(given.role, text, given.calls, given.call_id, given.name, given.place, given.failed)
+        short = replace(given, text=text, parts=())
         cost = message_cost(short, self.counter, self.framing)
         if cost >= slot.costs[i]:
             return
         before = message_cost(given, self.counter, self.framing)
-        self._drops[n, i] = Dropped(ref_of(given.text), given.text, rung, (given.place,), before, cost)
+        text = kept_text(given)
+        self._drops[n, i] = Dropped(ref_of(text), text, rung, (given.place,), before, cost)
         self._total += cost - slot.costs[i]
         slot.costs[i] = cost
         slot.now = (*slot.now[:i], short, *slot.now[i + 1 :])

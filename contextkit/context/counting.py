@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from contextkit.context.call import AgentCall
 from contextkit.context.compact import message_cost
+from contextkit.context.facts import counted_as, known_model
 from contextkit.context.history import Message
+from contextkit.context.parts import check_parts
 from contextkit.errors import InputError
 from contextkit.tokens import counter_for, framing_for, remembered
 
 if TYPE_CHECKING:
     from contextkit.protocols import TokenCounter
     from contextkit.tokens import Framing, ModelInfo
-
-
-@lru_cache(maxsize=256)
-def known_model(name: str) -> ModelInfo:
-    """What is known of a model, looked up once."""
-    from contextkit.tokens import model_info
-
-    return model_info(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +41,8 @@ class Counting:
     @classmethod
     def of(cls, call: AgentCall) -> Counting:
         """Raises InputError where there is no budget, UnknownModel where nobody knows the model."""
-        counter = remembered(counter_for(call.model))
-        model = None if call.model is None else known_model(call.model)
+        model = None if call.model is None else known_model(call.model, call.catalogue)
+        counter = remembered(counter_for(counted_as(call.model, call.catalogue)))
         window = None if model is None else model.window
         notes = []
         budget = call.budget
@@ -61,12 +54,17 @@ class Counting:
         elif window is not None and budget > window:
             notes.append(f"the budget of {budget} is more than the window of {call.model}: {window} hold")
             budget = window
+        framing = framing_for(call.model)
+        for field, messages in (("history", call.history), ("steps", call.steps)):
+            for message in messages:
+                if message.parts:
+                    check_parts(message.parts, f"{field}[{message.place}]", framing, call.model or "")
         reserve = min(1024, budget // 4) if call.reply_reserve is None else call.reply_reserve
         if model is not None and model.reply_limit is not None and reserve > model.reply_limit:
             notes.append(
                 f"{call.model} replies with at most {model.reply_limit} tokens: the rest of the reserve of {reserve} is idle"
             )
-        return cls(counter, framing_for(call.model), model, budget, reserve, tuple(notes))
+        return cls(counter, framing, model, budget, reserve, tuple(notes))
 
     def message(self, message: Message) -> int:
         """Tokens of one message with its framing."""

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from contextkit.context.call import Tool
 from contextkit.context.history import Message
+from contextkit.context.parts import anthropic_parts, openai_parts, responses_parts
 from contextkit.context.plain import canonical_json
+from contextkit.errors import InputError
 
 START = "[the conversation starts here]"
 """Said as the user where a history starts with the assistant: Anthropic's first message must be a user's."""
@@ -54,8 +56,13 @@ def openai_messages(layout: Layout) -> list[dict[str, object]]:
 def openai_message(message: Message) -> dict[str, object]:
     """One message of OpenAI's chat completions."""
     if message.role == "tool":
+        if message.parts:
+            raise InputError(
+                f"{_name(message)} holds an image, and results of OpenAI's chat format are text: use 'responses' or 'anthropic'"
+            )
         return {"role": "tool", "tool_call_id": message.call_id, "content": message.text}
-    out: dict[str, object] = {"role": message.role, "content": message.text or None}
+    content: object = openai_parts(message.parts, _name(message)) if message.parts else message.text or None
+    out: dict[str, object] = {"role": message.role, "content": content}
     if message.name:
         out["name"] = message.name
     if message.calls:
@@ -63,6 +70,10 @@ def openai_message(message: Message) -> dict[str, object]:
             {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in message.calls
         ]
     return out
+
+
+def _name(message: Message) -> str:
+    return f"the message of role {message.role} at place {message.place}"
 
 
 def openai_tools(tools: Sequence[Tool]) -> list[dict[str, object]]:
@@ -85,9 +96,12 @@ def responses_input(layout: Layout) -> list[dict[str, object]]:
     out: list[dict[str, object]] = [{"role": "system", "content": t} for t in (layout.system, layout.pinned) if t]
     for message in layout.spoken():
         if message.role == "tool":
-            out.append({"type": "function_call_output", "call_id": message.call_id, "output": message.text})
+            output = responses_parts(message.parts, _name(message)) if message.parts else message.text
+            out.append({"type": "function_call_output", "call_id": message.call_id, "output": output})
             continue
-        if message.text:
+        if message.parts:
+            out.append({"role": message.role, "content": responses_parts(message.parts, _name(message))})
+        elif message.text:
             out.append({"role": message.role, "content": message.text})
         out.extend({"type": "function_call", "call_id": c.id, "name": c.name, "arguments": c.arguments} for c in message.calls)
     return out
@@ -135,6 +149,8 @@ def anthropic_messages(layout: Layout) -> list[dict[str, object]]:
     if layout.after:
         marks.append(len(blocks) - 1)
     for mark in marks:
+        while mark >= 0 and blocks[mark][1]["type"] in ("thinking", "redacted_thinking"):
+            mark -= 1  # these cannot end a cached prefix
         if mark >= 0:
             blocks[mark] = (blocks[mark][0], {**blocks[mark][1], "cache_control": _MARK})
     return _joined(blocks)
@@ -147,9 +163,15 @@ def _marked(blocks: list[dict[str, object]]) -> list[dict[str, object]]:
 def _anthropic_blocks(message: Message) -> Iterator[tuple[str, dict[str, object]]]:
     if message.role == "tool":
         failed = {"is_error": True} if message.failed else {}
-        yield "user", {"type": "tool_result", "tool_use_id": message.call_id, "content": message.text, **failed}
+        content: object = anthropic_parts(message.parts) if message.parts else message.text
+        yield "user", {"type": "tool_result", "tool_use_id": message.call_id, "content": content, **failed}
         return
-    if message.text:
+    if message.parts:
+        if message.name:
+            yield message.role, {"type": "text", "text": f"{message.name}:"}
+        for part in anthropic_parts(message.parts):
+            yield message.role, part
+    elif message.text:
         text = f"{message.name}: {message.text}" if message.name else message.text
         yield message.role, {"type": "text", "text": text}
     for call in message.calls:
@@ -189,7 +211,7 @@ def plain_text(layout: Layout) -> str:
     if layout.pinned:
         parts.append(layout.pinned)
     for message in layout.spoken():
-        said = [message.text] if message.text else []
+        said = [part.shown() for part in message.parts] if message.parts else [message.text] if message.text else []
         said += [f"calls {c.name}({c.arguments}) as {c.id}" for c in message.calls]
         who = {"user": "User", "assistant": "Assistant", "tool": f"Result of {message.name}, call {message.call_id}"}[
             message.role

@@ -7,13 +7,14 @@ or not visible to them is flagged and not passed on; a claim without evidence st
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from contextkit.context.call import Checked
+from contextkit.context.checked import Checked
 from contextkit.context.packet import Packet
 from contextkit.errors import InputError
 from contextkit.types import Principal
@@ -110,6 +111,22 @@ class Handoff(Checked):
     flagged: tuple[Flagged, ...] = ()
     receipt: str = ""
     index: str = ""
+
+
+SCHEMA = "handoff.schema.json"
+"""The published JSON schema, beside this module."""
+
+
+def handoff_schema() -> dict[str, object]:
+    """The JSON schema of a hand-off of this version, as it is published in `handoff.schema.json`."""
+    made = Handoff.model_json_schema(mode="serialization")
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, "$id": f"urn:contextkit:handoff:{VERSION}", **made}
+
+
+def schema_text() -> str:
+    """The schema as the published file has it, byte for byte."""
+    return json.dumps(handoff_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 ReadText = Callable[[str], str | None]

@@ -6,9 +6,10 @@ Reading and pairing live here; shortening is `compact.py`, writing for a provide
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from contextkit.context.parts import Part, read_part
 from contextkit.context.plain import canonical_json, check_text, check_tree
 from contextkit.errors import InputError
 
@@ -44,6 +45,7 @@ class Message:
         name: of a user or assistant, where several speak; of a result, the tool's.
         place: index in the caller's list, for messages and the receipt.
         failed: of a tool's result: whether the tool reported an error.
+        parts: the whole content in order where it holds images or thinking; empty where `text` is all of it.
     """
 
     role: Role
@@ -53,6 +55,7 @@ class Message:
     name: str = ""
     place: int = 0
     failed: bool = False
+    parts: tuple[Part, ...] = ()
 
 
 Exchange = tuple[Message, ...]
@@ -63,8 +66,8 @@ def read_messages(value: object, field: str = "history") -> tuple[Message, ...]:
     """Messages in contextkit's form, of OpenAI's chat form or Anthropic's, also mixed.
 
     Raises:
-        InputError: naming the message: an unknown role or field, content that is not text, a result without its call, a call
-            without its result.
+        InputError: naming the message: an unknown role or field, content that cannot be carried, a result without its call, a
+            call without its result.
     """
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         raise InputError(f"{field} must be a list of messages, not {type(value).__name__}")
@@ -106,7 +109,8 @@ def _read(given: Mapping[str, object], place: int, label: str) -> Iterator[Messa
         call_id = given.get("tool_call_id")
         if not isinstance(call_id, str) or not call_id:
             raise InputError(f"{label}: a tool's result needs the tool_call_id of the call that it answers")
-        yield Message("tool", _plain(given.get("content"), label), call_id=call_id, name=name, place=place)
+        text, parts = _content(given.get("content"), label)
+        yield Message("tool", text, call_id=call_id, name=name, place=place, parts=parts)
         return
     yield from _spoken("user" if role == "user" else "assistant", given, name, place, label)
 
@@ -115,32 +119,38 @@ def _spoken(
     role: Literal["user", "assistant"], given: Mapping[str, object], name: str, place: int, label: str
 ) -> Iterator[Message]:
     """A user's or assistant's message; Anthropic puts tool results into a user's."""
-    content = given.get("content")
-    texts: list[str] = [content] if isinstance(content, str) else []
     calls = [_openai_call(call, label) for call in _listed(given.get("tool_calls"), label, "tool_calls")]
     results: list[Message] = []
+    rest: list[object] = []
+    content = given.get("content")
     for part in [] if content is None or isinstance(content, str) else _listed(content, label, "content"):
         kind = part.get("type") if isinstance(part, Mapping) else None
-        if not isinstance(part, Mapping) or kind not in ("text", "input_text", "output_text", "tool_use", "tool_result"):
-            raise InputError(
-                f"{label}: a content part of type {kind!r} is not text: only texts, tool calls and results are carried"
-            )
-        if kind == "tool_use":
+        if isinstance(part, Mapping) and kind == "tool_use":
             calls.append(_anthropic_call(part, label))
-        elif kind == "tool_result":
+        elif isinstance(part, Mapping) and kind == "tool_result":
             results.append(_anthropic_result(part, place, label))
         else:
-            texts.append(_text(part.get("text"), label))
+            rest.append(part)
     if calls and role == "user":
         raise InputError(f"{label}: a user does not call tools: the role must be assistant")
     if results and role == "assistant":
         raise InputError(f"{label}: an assistant does not give tool results: the role must be user or tool")
+    text, parts = _content(content if isinstance(content, str) else rest, label)
+    _check_voice(role, parts, label)
     yield from results
-    text = "\n\n".join(t for t in texts if t)
-    if text or calls or not results:
-        if not text and not calls:
+    if text or parts or calls or not results:
+        if not text and not parts and not calls:
             raise InputError(f"{label}: the message says nothing: leave it out")
-        yield Message(role, text, calls=tuple(calls), name=name, place=place)
+        yield Message(role, text, calls=tuple(calls), name=name, place=place, parts=parts)
+
+
+def _check_voice(role: str, parts: Sequence[Part], label: str) -> None:
+    """Users show images, assistants think; no provider takes it the other way round."""
+    wrong = ("thinking", "redacted") if role == "user" else ("image",)
+    found = next((part.kind for part in parts if part.kind in wrong), None)
+    if found is not None:
+        what = "an image" if found == "image" else "thinking"
+        raise InputError(f"{label}: {what} cannot be carried in a message of role {role}")
 
 
 def _listed(value: object, label: str, key: str) -> Sequence[object]:
@@ -175,27 +185,28 @@ def _anthropic_result(part: Mapping[str, object], place: int, label: str) -> Mes
     call_id = part.get("tool_use_id")
     if not isinstance(call_id, str) or not call_id:
         raise InputError(f"{label}: a tool_result needs the tool_use_id of the call that it answers")
-    text = _plain(part.get("content"), label)
-    return Message("tool", text, call_id=call_id, place=place, failed=part.get("is_error") is True)
+    text, parts = _content(part.get("content"), label)
+    if any(one.kind in ("thinking", "redacted") for one in parts):
+        raise InputError(f"{label}: thinking cannot be carried in a tool's result")
+    return Message("tool", text, call_id=call_id, place=place, failed=part.get("is_error") is True, parts=parts)
 
 
-def _plain(content: object, label: str) -> str:
-    """The text of a tool's result: a string, nothing, or a list of texts."""
+def _content(content: object, label: str) -> tuple[str, tuple[Part, ...]]:
+    """The texts of a content as one, and all its parts where not every one is a text."""
     if content is None or isinstance(content, str):
-        return content or ""
-    texts = []
-    for part in _listed(content, label, "content"):
-        kind = part.get("type") if isinstance(part, Mapping) else None
-        if not isinstance(part, Mapping) or kind not in ("text", "output_text", "input_text"):
-            raise InputError(f"{label}: a content part of type {kind!r} is not text: only text results are carried")
-        texts.append(_text(part.get("text"), label))
-    return "\n\n".join(texts)
-
-
-def _text(value: object, label: str) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"{label}: the text of a content part must be a text, not {type(value).__name__}")
-    return value
+        return content or "", ()
+    parts = []
+    for given in _listed(content, label, "content"):
+        part = read_part(given, label)
+        if part is None:
+            kind = given.get("type") if isinstance(given, Mapping) else None
+            raise InputError(
+                f"{label}: a content part of type {kind!r} cannot be carried: texts, images, thinking, tool calls and results can"
+            )
+        if part.text or part.kind != "text":
+            parts.append(part)
+    text = "\n\n".join(part.text for part in parts if part.kind == "text")
+    return text, tuple(parts) if any(part.kind != "text" for part in parts) else ()
 
 
 def _checked(messages: Sequence[Message], field: str) -> Iterator[Message]:
@@ -214,7 +225,7 @@ def _checked(messages: Sequence[Message], field: str) -> Iterator[Message]:
             if message.call_id not in open_calls:
                 raise InputError(f"{label}: the result answers the call {message.call_id!r}, which no assistant before it made")
             tool = open_calls.pop(message.call_id)
-            yield Message("tool", message.text, (), message.call_id, message.name or tool, message.place, message.failed)
+            yield replace(message, name=message.name or tool)
             continue
         if open_calls:
             raise InputError(f"{label}: the call {next(iter(open_calls))!r} before it has no result yet")

@@ -33,6 +33,18 @@ class Order(StrEnum):
     SOURCE = "source"
 
 
+class Fill(StrEnum):
+    """How much of the budget a packet takes.
+
+    Attributes:
+        FULL: all of it, as long as anything was found.
+        ENOUGH: what scores at least half as much as the best sentence, and no more.
+    """
+
+    FULL = "full"
+    ENOUGH = "enough"
+
+
 class Record(BaseModel):
     """A frozen record of known fields."""
 
@@ -62,6 +74,8 @@ class Item(Record):
         tokens: tokens of the text alone.
         scores: of its best sentence.
         why: in one line, what brought it in.
+        age_days: days since the document was modified or made, where its metadata say when; else None.
+        trust: 0 to 1, where its metadata say how far it is trusted; else None.
     """
 
     citation: int
@@ -73,6 +87,8 @@ class Item(Record):
     tokens: int
     scores: Scores
     why: str
+    age_days: float | None = None
+    trust: float | None = None
 
 
 class Citation(Record):
@@ -107,15 +123,15 @@ class Dropped(Record):
         start: first character.
         end: one past the last character.
         score: its total score.
-        reason: "budget" (no room left for it), "duplicate" (the same sentence is already in) or "delivered" (it stands in the
-            history that is sent along).
+        reason: "budget" (no room left for it), "duplicate" (the same sentence is already in), "delivered" (it stands in the
+            history that is sent along) or "relevance" (below what a packet filled with just enough takes).
     """
 
     document_id: str
     start: int
     end: int
     score: float
-    reason: Literal["budget", "duplicate", "delivered"]
+    reason: Literal["budget", "duplicate", "delivered", "relevance"]
 
 
 class Receipt(Record):
@@ -143,7 +159,7 @@ class Receipt(Record):
         items: the runs delivered.
         candidates: sentences considered.
         dropped: the best of the sentences left out (at most 50), best first.
-        dropped_total: how many were left out, by reason.
+        dropped_total: how many were left out, by reason; of all that scored too low to be looked at, "budget".
         milliseconds: wall time by stage.
         versions: of contextkit and of the libraries that shape the result.
     """

@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from contextkit.context.account import AgentReceipt
-from contextkit.context.call import AgentCall, Checked
+from contextkit.context.call import AgentCall
+from contextkit.context.checked import Checked
+from contextkit.context.facts import known_model
 from contextkit.context.packet import Record
 from contextkit.errors import BudgetExceeded, InputError, UnknownModel
 
@@ -120,13 +122,11 @@ def _option(
         packet = plan(call.model_copy(update={"model": candidate.model}))
     except (BudgetExceeded, UnknownModel, InputError) as error:
         return Option.model_validate({**out, "fits": False, "why": str(error)})
-    return Option.model_validate({**out, **_priced(packet.receipt, candidate.model)})
+    return Option.model_validate({**out, **_priced(packet.receipt, candidate.model, call)})
 
 
-def _priced(receipt: AgentReceipt, model: str) -> dict[str, object]:
-    from contextkit.context.counting import known_model
-
-    info = known_model(model)
+def _priced(receipt: AgentReceipt, model: str, call: AgentCall) -> dict[str, object]:
+    info = known_model(model, call.catalogue)
     if info.reply_limit is not None and receipt.reply_reserve > info.reply_limit:
         return {"fits": False, "why": f"it replies with at most {info.reply_limit} tokens, {receipt.reply_reserve} are asked for"}
     if receipt.dollars is None or info.output_price is None:

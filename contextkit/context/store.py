@@ -1,4 +1,4 @@
-"""What calls leave behind: every text that was taken out of a packet, and the prefix of each conversation's last packet.
+"""What calls leave behind: every text that was taken out of a packet, and what each conversation's last packet was made of.
 
 One small SQLite file beside the index. Texts are kept once, compressed, under a name made of their content.
 """
@@ -9,13 +9,17 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zstandard
 
 from contextkit.errors import InputError
+
+if TYPE_CHECKING:
+    from contextkit.context.remembering import Held
 
 NAME = "calls.sqlite"
 _SCHEMA = """
@@ -25,6 +29,13 @@ CREATE TABLE IF NOT EXISTS texts (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS conversations (
     name TEXT PRIMARY KEY, updated REAL NOT NULL DEFAULT (unixepoch()), blocks TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS recalls (
+    conversation TEXT PRIMARY KEY, asked TEXT NOT NULL, version TEXT NOT NULL, records TEXT NOT NULL,
+    updated REAL NOT NULL DEFAULT (unixepoch())
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS summaries (
+    name TEXT PRIMARY KEY, created REAL NOT NULL DEFAULT (unixepoch()), body TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -105,12 +116,43 @@ class CallStore:
                 (conversation, json.dumps(blocks)),
             )
 
+    def last_recall(self, conversation: str) -> tuple[str, str, list[Held]] | None:
+        """What a conversation recalled last: (what was asked, version of the memory, its records), or None."""
+        if self._connection is None and (self._read_only or not self._path.exists()):
+            return None
+        with self._lock, self._open() as c:
+            query = "SELECT asked, version, records FROM recalls WHERE conversation = ?"
+            row = c.execute(query, (conversation,)).fetchone()
+        return None if row is None else (row[0], row[1], [(i, s, tuple(c), u) for i, s, c, u in json.loads(row[2])])
+
+    def put_recall(self, conversation: str, asked: str, version: str, records: Sequence[Held]) -> None:
+        """Makes this what the conversation recalled last."""
+        with self._lock, self._open() as c:
+            c.execute(
+                "INSERT OR REPLACE INTO recalls (conversation, asked, version, records) VALUES (?, ?, ?, ?)",
+                (conversation, asked, version, json.dumps(list(records))),
+            )
+
+    def summary(self, name: str) -> str | None:
+        """What was kept as a summary under a name, as JSON; None where nothing was."""
+        if self._connection is None and (self._read_only or not self._path.exists()):
+            return None
+        with self._lock, self._open() as c:
+            row = c.execute("SELECT body FROM summaries WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def put_summary(self, name: str, body: str) -> None:
+        """Keeps a summary under a name; the first one stays, so that what was sent once is sent again."""
+        with self._lock, self._open() as c:
+            c.execute("INSERT OR IGNORE INTO summaries (name, body) VALUES (?, ?)", (name, body))
+
     def prune(self, *, older_than: float | None = None) -> int:
         """Forgets texts and conversations that were kept more than `older_than` seconds ago (None: all); gives how many texts."""
         with self._lock, self._open() as c:
             before = -1.0 if older_than is None else older_than
             gone = c.execute("DELETE FROM texts WHERE created < unixepoch() - ?", (before,)).rowcount
-            c.execute("DELETE FROM conversations WHERE updated < unixepoch() - ?", (before,))
+            for table, moment in (("conversations", "updated"), ("recalls", "updated"), ("summaries", "created")):
+                c.execute(f"DELETE FROM {table} WHERE {moment} < unixepoch() - ?", (before,))
         self._kept.clear()
         return gone
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from contextkit.context.account import AgentPacket, AgentReceipt, LeftOut, SectionUse
 from contextkit.context.build import blank_receipt
-from contextkit.context.compact import ref_of
+from contextkit.context.compact import original, ref_of
+from contextkit.context.evidence import evidence
 from contextkit.context.formats import openai_message, plain_text
 from contextkit.context.history import Message
 from contextkit.context.packet import Receipt
@@ -18,10 +19,10 @@ from contextkit.context.plain import canonical_json
 from contextkit.context.templates import Prompt
 
 if TYPE_CHECKING:
-    from contextkit.context.agent import Plan
     from contextkit.context.build import Reader
     from contextkit.context.call import AgentCall
     from contextkit.context.counting import Counting
+    from contextkit.context.planned import Plan
     from contextkit.context.store import Blocks, CallStore
     from contextkit.retrieval.candidates import Clock
 
@@ -46,7 +47,8 @@ def account(
     costs = [use.dollars for use in sections.values() if use.dollars is not None]
     found = plan.found
     base = _base(reader, call, plan)
-    created = datetime.now(UTC).isoformat(timespec="milliseconds")
+    now = datetime.now(UTC)
+    created = now.isoformat(timespec="milliseconds")
     text = plain_text(plan.layout)
     documents = 0 if found is None else sum(item.tokens for item in found.items)
     clock.lap("account")
@@ -75,6 +77,8 @@ def account(
             "prefix_broken_by": broken,
             "anchored_tokens": anchored,
             "left_out": _left_out(plan, counting),
+            **evidence(call, plan, counting.counter, now, base),
+            "task": call.task,
             "template": call.system.title if isinstance(call.system, Prompt) else "",
             "dollars": None if price is None else round(sum(costs), 8),
             "notes": (*counting.notes, *_notes(call), *_over(anchored, counting)),
@@ -91,7 +95,7 @@ def _packet(plan: Plan, receipt: AgentReceipt, text: str) -> AgentPacket:
         text=text,
         tokens=plan.total,
         budget=receipt.budget,
-        items=() if found is None else found.items,
+        items=receipt.items,
         citations=() if found is None else found.citations,
         confidence=0.0 if found is None else found.confidence,
         receipt=receipt,
@@ -148,7 +152,7 @@ def _blocks(call: AgentCall, counting: Counting, plan: Plan) -> Iterator[tuple[s
 
 
 def _digest(message: Message) -> str:
-    return _hash([canonical_json(openai_message(message))])
+    return _hash([original((message,)) if message.parts else canonical_json(openai_message(message))])
 
 
 def _hash(texts: Sequence[str] | Iterator[str]) -> str:
@@ -164,33 +168,45 @@ def _sections(call: AgentCall, counting: Counting, plan: Plan, common: Blocks) -
         cached["question"] -= counting.framing.reply
     exact = counting.counter.exact and counting.framing.exact
     messages = (*plan.layout.before, *plan.layout.after)
-    plain = not any(m.calls or m.role == "tool" for m in messages)
+    plain = not any(m.calls or m.parts or m.role == "tool" for m in messages)
     items = {
-        "tools": len(call.tools), "system": int(bool(plan.layout.system)), "pinned": len(call.pinned), "history": len(messages),
-        "memory": len(call.memory) - len(plan.memory_left), "documents": 0 if plan.found is None else len(plan.found.citations),
+        "tools": len(call.tools), "system": int(bool(plan.layout.system)),
+        "pinned": len(call.pinned) + len(plan.pinned.records), "history": len(messages),
+        "memory": len(plan.memory.given) + len(plan.memory.records),
+        "documents": 0 if plan.found is None else len(plan.found.citations),
         "question": 1,
     }  # fmt: skip
     dropped = {
-        "history": sum(len(d.places) for d in plan.history.dropped), "memory": len(plan.memory_left),
+        "history": sum(len(d.places) for d in plan.history.dropped), "memory": len(plan.memory.given_left) + _not_recalled(plan),
+        "pinned": len(plan.pinned.left),
         "documents": 0 if plan.found is None else sum(plan.found.receipt.dropped_total.values()),
     }  # fmt: skip
     out = {}
+    left = usable(sum(cached.values()), counting.framing.name)  # what the provider gives back cheaper, from the start on
     for name, tokens in plan.tokens.items():
         sure = exact and (name != "tools" or plan.tools_exact) and (name != "history" or plain)
+        reduced = min(cached.get(name, 0), left)
+        left -= reduced
+        dollars, dollars_cached = _dollars(counting, tokens, reduced)
         out[name] = SectionUse(
             tokens=tokens, limit=plan.limits.get(name, tokens), items=items[name], dropped=dropped.get(name, 0),
-            cached=cached.get(name, 0), exact=sure, dollars=_dollars(counting, tokens, cached.get(name, 0)),
+            cached=cached.get(name, 0), exact=sure, dollars=dollars, dollars_cached=dollars_cached,
         )  # fmt: skip
     out["reply"] = SectionUse(tokens=counting.reserve, limit=counting.reserve)
     return out
 
 
-def _dollars(counting: Counting, tokens: int, cached: int) -> float | None:
+def _not_recalled(plan: Plan) -> int:
+    return len(plan.recalled.records) - len(plan.memory.records)
+
+
+def _dollars(counting: Counting, tokens: int, cached: int) -> tuple[float | None, float | None]:
+    """(the price of so many tokens, of it that of the cached ones); None where prices are not known."""
     model = counting.model
     if model is None or model.input_price is None:
-        return None
+        return None, None
     reduced = model.input_price if model.cached_input_price is None else model.cached_input_price
-    return round(((tokens - cached) * model.input_price + cached * reduced) / 1e6, 8)
+    return round(((tokens - cached) * model.input_price + cached * reduced) / 1e6, 8), round(cached * reduced / 1e6, 8)
 
 
 def _left_out(plan: Plan, counting: Counting) -> tuple[LeftOut, ...]:
@@ -198,7 +214,7 @@ def _left_out(plan: Plan, counting: Counting) -> tuple[LeftOut, ...]:
         LeftOut(ref=d.ref, section="history", rung=d.rung, places=d.places, before=d.before, after=d.after)
         for d in plan.history.dropped
     ]
-    for n, text in plan.memory_left:
+    for n, text in plan.memory.given_left:
         out.append(
             LeftOut(ref=ref_of(text), section="memory", rung="budget", places=(n,), before=counting.counter.count(text), after=0)
         )

@@ -41,6 +41,7 @@ _QUIET_ENVIRONMENT = {  # of the workers alone: no calls home, and no threads or
     "PYTHONWARNINGS": "ignore",
 }
 _START_LIMIT = 60.0  # seconds for a worker to start, on a machine that is busy
+_BYTES_AHEAD = 32 * 2**20  # of blobs that are parsed or waiting to be; a larger one goes alone
 _LAST_WORDS = 2.0  # seconds for a worker that closed its pipe to be gone
 _OUT_OF_MEMORY = -getattr(signal, "SIGKILL", 9)
 
@@ -97,8 +98,8 @@ class ParsePool:
     def run(self, blobs: Iterable[Blob]) -> Iterator[tuple[Blob, Result]]:
         """Each blob with its document, or with the error that kept it from being read, in the order of the input.
 
-        The input is read as results are taken: at most four blobs a worker are ahead of the one yielded. Parsing goes on while
-        the caller works on a result. Leaving the iteration early drops what is ahead.
+        The input is read as results are taken: at most four blobs a worker, and 32 MB of them (or one larger one), are ahead of
+        the one yielded. Parsing goes on while the caller works on a result. Leaving the iteration early drops what is ahead.
 
         Raises:
             InputError: the pool was closed.
@@ -106,23 +107,28 @@ class ParsePool:
         if self._closed:
             raise InputError("this ParsePool was closed; make a new one")
         ahead = 4 * self._workers
-        pending: deque[tuple[Blob, Future[Result]]] = deque()
+        pending: deque[tuple[Blob, int, Future[Result]]] = deque()
+        held = 0
         source = iter(blobs)
         try:
             more = True
             while True:
-                while more and len(pending) < ahead:
+                while more and len(pending) < ahead and (held < _BYTES_AHEAD or not pending):
                     blob = next(source, None)
                     if blob is None:
                         more = False
                     else:
-                        pending.append((blob, self._submit(blob)))
+                        size = _size(blob)
+                        held += size
+                        pending.append((blob, size, self._submit(blob)))
                 if not pending:
                     return
-                blob, future = pending.popleft()
+                blob, size, future = pending.popleft()
                 yield blob, future.result()
+                held -= size
+                del blob, future  # the document must not outlive the caller's use of it while the next ones are waited for
         finally:
-            for _, future in pending:
+            for _, _, future in pending:
                 future.cancel()
 
     def _submit(self, blob: Blob) -> Future[Result]:
@@ -343,6 +349,16 @@ def _abandon(
     for thread in threads:
         if thread is not threading.current_thread():
             thread.join()
+
+
+def _size(blob: Blob) -> int:
+    """The bytes of a blob, without reading it; 0 where there is no file, which the worker will say."""
+    if blob.data is not None:
+        return len(blob.data)
+    try:
+        return blob.path.stat().st_size if blob.path is not None else 0
+    except OSError:
+        return 0
 
 
 def _closed(blob: Blob) -> ParseError:

@@ -9,10 +9,11 @@ from contextkit.errors import EmbedderError, InputError
 
 if TYPE_CHECKING:
     from contextkit.embedding.endpoint import EndpointEmbedder
-    from contextkit.embedding.local import LocalEmbedder
+    from contextkit.embedding.instant import InstantEmbedder
+    from contextkit.embedding.local import LocalEmbedder, Wanted
     from contextkit.protocols import Embedder
 
-__all__ = ["EndpointEmbedder", "LocalEmbedder", "default_embedder", "load_embedder"]
+__all__ = ["EndpointEmbedder", "InstantEmbedder", "LocalEmbedder", "default_embedder", "load_embedder"]
 
 _GROUP = "contextkit.embedders"
 _OPENAI = "https://api.openai.com/v1"
@@ -25,16 +26,18 @@ def default_embedder() -> LocalEmbedder:
     return LocalEmbedder()
 
 
-def load_embedder(spec: str | Path | Embedder | None = None) -> Embedder:
+def load_embedder(spec: str | Path | Embedder | None = None, *, backend: Wanted = "auto") -> Embedder:
     """The embedder that a setting names; nothing is loaded or asked yet.
 
     Args:
         spec: one of
             None or "all-MiniLM-L6-v2": the packaged model;
             a path: a sentence-transformers model's folder;
+            "instant" or "instant:FOLDER": a static table distilled from the packaged model, or from that one;
             "openai:MODEL@URL": an OpenAI-compatible endpoint (without "@URL": OpenAI's own), with the key in OPENAI_API_KEY;
             "NAME" or "NAME:ARGUMENT": a plug-in of the group `contextkit.embedders`, called with the argument where there is one;
             an embedder, which is returned as it is.
+        backend: what computes a local model; see `LocalEmbedder`. Other embedders have none.
 
     Raises:
         EmbedderError: there is no such model.
@@ -42,15 +45,21 @@ def load_embedder(spec: str | Path | Embedder | None = None) -> Embedder:
         InputError: what is given or what the plug-in returns is no embedder.
     """
     if spec is None:
-        return default_embedder()
+        from contextkit.embedding.local import LocalEmbedder
+
+        return LocalEmbedder(backend=backend)
     if not isinstance(spec, (str, Path)):
         return _checked(spec, "the given object")
     from contextkit.embedding.folder import is_default, local_folder
     from contextkit.embedding.local import LocalEmbedder
 
     if is_default(spec) or isinstance(spec, Path) or local_folder(spec):
-        return LocalEmbedder(spec)
+        return LocalEmbedder(spec, backend=backend)
     name, _, argument = spec.partition(":")
+    if name == "instant":
+        from contextkit.embedding.instant import InstantEmbedder
+
+        return InstantEmbedder(argument or None)
     if name == "openai":
         return _openai(spec, argument)
     from contextkit import plugins
@@ -85,6 +94,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  # module attributes are of a
         from contextkit.embedding.local import LocalEmbedder
 
         return LocalEmbedder
+    if name == "InstantEmbedder":
+        from contextkit.embedding.instant import InstantEmbedder
+
+        return InstantEmbedder
     if name == "EndpointEmbedder":
         from contextkit.embedding.endpoint import EndpointEmbedder
 

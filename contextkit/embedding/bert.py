@@ -3,7 +3,7 @@
 Importing transformers costs more than two seconds, which is most of a cold query. A BERT encoder is forty lines, so models
 that are exactly that (see `folder.ModelFolder.plain_bert`) are computed here from their safetensors file. The texts of a
 batch lie one behind the other in one row of tokens: the linear layers see no padding, attention runs over groups of equally
-long texts. Every other model goes through sentence-transformers (`general.py`). Tokenising and pooling are not here.
+long texts. Every other model goes through sentence-transformers (`general.py`). Tokenising and batching are not here.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from contextkit.embedding.pooling import finished, flat_owners, mean_by
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from contextkit.types import JSON
 
@@ -82,7 +86,7 @@ class Bert:
         self._norm = both("embeddings.LayerNorm")
         self._layers = [layer(f"encoder.layer.{i}") for i in range(size["num_hidden_layers"])]
 
-    def states(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+    def states(self, ids: Sequence[NDArray[np.int32]]) -> torch.Tensor:
         """The last hidden states, shape (all tokens, dimension), in the order of the texts and their tokens.
 
         Args:
@@ -93,7 +97,7 @@ class Bert:
 
         width, lengths = (self.dimension,), [len(text) for text in ids]
         places = torch.cat([self._places[:length] for length in lengths])
-        flat = torch.tensor([token for text in ids for token in text])
+        flat = torch.cat([torch.from_numpy(text) for text in ids])
         x = functional.layer_norm(self._words[flat] + places, width, *self._norm, self._epsilon)
         for layer in self._layers:
             y = self._attend(functional.linear(x, *layer.qkv), lengths)
@@ -116,3 +120,38 @@ class Bert:
             out[start:end].view(count, length, self._heads, -1).copy_(mixed)
             start = end
         return out
+
+
+class MeanBert:
+    """A mean-pooling BERT on torch (protocol `encoders.Encoder`).
+
+    Args:
+        weights: see `Bert`.
+        config: see `Bert`.
+        window: the most tokens of a text.
+        dtype: the type to compute in.
+
+    Raises:
+        KeyError: the file lacks a parameter.
+        ValueError: the file is not safetensors.
+    """
+
+    batch_tokens = 4096
+
+    def __init__(self, weights: Path, config: Mapping[str, JSON], window: int, dtype: torch.dtype) -> None:
+        self._bert = Bert(weights, config, dtype)
+        self.dimension, self.window = self._bert.dimension, window
+
+    def vectors(
+        self, ids: Sequence[NDArray[np.int32]], owners: Sequence[NDArray[np.int32]] | None, sizes: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """See `encoders.Encoder`."""
+        import torch
+
+        with torch.inference_mode():
+            states = self._bert.states(ids).float()
+            lengths = torch.tensor([len(text) for text in ids])
+            passages = finished(mean_by(states, torch.repeat_interleave(lengths), len(ids)))
+            if owners is None:
+                return passages, None
+            return passages, finished(mean_by(states, flat_owners(owners, sizes), sum(sizes)))

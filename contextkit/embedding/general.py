@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from contextkit.embedding.pooling import mean_by
+from contextkit.embedding.pooling import finished, flat_owners, mean_by
 from contextkit.errors import EmbedderError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _UNLIMITED = 1 << 20  # for models that read a text of any length
 
 
 class SentenceTransformerEncoder:
-    """A model loaded by sentence-transformers, fed with token ids.
+    """A model loaded by sentence-transformers, fed with token ids (protocol `encoders.Encoder`).
 
     Args:
         folder: the model.
@@ -36,6 +36,8 @@ class SentenceTransformerEncoder:
     Raises:
         EmbedderError: the model is of a kind that gives neither token states nor can be fed with token ids.
     """
+
+    batch_tokens = 4096
 
     def __init__(self, folder: ModelFolder, dtype: torch.dtype) -> None:
         from sentence_transformers import SentenceTransformer
@@ -58,20 +60,28 @@ class SentenceTransformerEncoder:
         self.window = int(_UNLIMITED if self._static else self._model.max_seq_length or folder.window or 512)
         self._pad = int(getattr(self._model.tokenizer, "pad_token_id", None) or 0)
 
-    def pooled(
-        self, ids: Sequence[Sequence[int]], owner: NDArray[np.int64] | None, count: int
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """See `local.Encoder.pooled`."""
+    def vectors(
+        self, ids: Sequence[NDArray[np.int32]], owners: Sequence[NDArray[np.int32]] | None, sizes: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """See `encoders.Encoder`."""
         import torch
 
-        owners = None if owner is None else torch.from_numpy(owner)
-        if self._static:
-            return self._pooled_static(ids, owners, count)
+        with torch.inference_mode():
+            flat = None if owners is None else flat_owners(owners, sizes)
+            pooled = self._pooled_static if self._static else self._pooled
+            passages, sentences = pooled(ids, flat, sum(sizes))
+            return finished(passages), None if sentences is None else finished(sentences)
+
+    def _pooled(
+        self, ids: Sequence[NDArray[np.int32]], owners: torch.Tensor | None, count: int
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        import torch
+
         longest = max(len(text) for text in ids)
         padded = torch.full((len(ids), longest), self._pad)
         mask = torch.zeros((len(ids), longest), dtype=torch.long)
         for row, text in enumerate(ids):
-            padded[row, : len(text)] = torch.tensor(text)
+            padded[row, : len(text)] = torch.from_numpy(text)
             mask[row, : len(text)] = 1
         features = {"input_ids": padded, "attention_mask": mask}
         features = self._modules[0](features)
@@ -93,12 +103,12 @@ class SentenceTransformerEncoder:
         return self._through({"sentence_embedding": means.to(self._dtype)}, first=first).masked_fill(empty, 0)
 
     def _pooled_static(
-        self, ids: Sequence[Sequence[int]], owner: torch.Tensor | None, count: int
+        self, ids: Sequence[NDArray[np.int32]], owner: torch.Tensor | None, count: int
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Means of the tokens' own vectors; there are no states that the context has changed."""
         import torch
 
-        flat = torch.tensor([token for text in ids for token in text], dtype=torch.long)
+        flat = torch.cat([torch.from_numpy(text) for text in ids]).long()
         table = cast("torch.nn.EmbeddingBag", self._modules[0].embedding).weight
         states = table[flat].float()
         rows = torch.repeat_interleave(torch.tensor([len(text) for text in ids]))

@@ -1,6 +1,6 @@
 """Threads that each compute with one core.
 
-Torch's own way, several threads within each operation, meets at a barrier after every one of them: as soon as another
+A back-end's own way, several threads within each operation, meets at a barrier after every one of them: as soon as another
 process wants a core too, all wait for the slowest, which costs a factor of three to five. Independent batches on independent
 threads have no barrier.
 """
@@ -17,11 +17,17 @@ _setting = threading.Lock()
 
 
 class Workers:
-    """A pool of `count` threads in which torch uses one thread, whatever it uses elsewhere."""
+    """A pool of `count` threads.
 
-    def __init__(self, count: int) -> None:
+    Args:
+        count: threads.
+        one_torch_thread: has torch use one thread in each of them, whatever it uses elsewhere.
+    """
+
+    def __init__(self, count: int, *, one_torch_thread: bool = False) -> None:
         self.count = count
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="contextkit-embed", initializer=_use_one_thread)
+        start = _use_one_thread if one_torch_thread else None
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="contextkit-embed", initializer=start)
 
     def each(self, run: Callable[[T], None], parts: Iterable[T]) -> None:
         """Calls `run` with every part and returns when all are done; the first error stops what has not begun."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from contextkit.catalog import Catalog, exists
-from contextkit.context.packet import Format, Packet, Receipt
+from contextkit.context.packet import Fill, Format, Packet, Receipt
 from contextkit.embedding import load_embedder
 from contextkit.errors import IndexNotFound, InputError
 from contextkit.kit.calls import AgentCalls
 from contextkit.kit.info import IndexInfo, index_info
 from contextkit.kit.upkeep import Upkeep
 from contextkit.kit.wiring import Limits, Where
-from contextkit.protocols import Connector, Embedder
+from contextkit.protocols import Chunker, Connector, Embedder, MemoryBackend
 from contextkit.retrieval.hits import Hit
 from contextkit.retrieval.terms import TERMS_VERSION
 from contextkit.sources import connector_for
@@ -23,6 +24,7 @@ from contextkit.types import Document, Principal
 
 if TYPE_CHECKING:
     from contextkit.catalog import Committed
+    from contextkit.embedding.local import Wanted
     from contextkit.memory import MemoryStore
 
 
@@ -34,6 +36,9 @@ def open(  # noqa: A001 - `ck.open` reads like the builtin on purpose
     embedder: str | Path | Embedder | None = None,
     limits: Limits | None = None,
     wait: float = 30.0,
+    memory: str | Path | MemoryBackend | None = None,
+    chunker: Chunker | None = None,
+    backend: Wanted = "auto",
 ) -> Kit:
     """The kit of an index folder, made where there is none.
 
@@ -41,9 +46,14 @@ def open(  # noqa: A001 - `ck.open` reads like the builtin on purpose
         path: the folder.
         create: whether a missing index is made; an index that is read only is never made.
         read_only: nothing is written; may be open beside a writer.
-        embedder: a model's name or folder, "openai:MODEL@URL", or an embedder; None: the packaged all-MiniLM-L6-v2.
+        embedder: a model's name or folder, "instant", "openai:MODEL@URL", or an embedder; None: the packaged all-MiniLM-L6-v2.
         limits: on parsing one document.
         wait: seconds that a write waits for another writer.
+        memory: where `kit.memory` is kept: "postgresql://user@host/database?schema=name" for one that several machines share,
+            another folder, or a backend, which the kit closes; None: in the index's folder. Opened with its first use.
+        chunker: cuts documents; the same one every time, since another one cuts all of them anew. None: by their structure.
+        backend: what computes a local model: "openvino", "torch", or "auto" for the fastest that is installed. An index works
+            with all of them.
 
     Raises:
         IndexNotFound: there is none and none may be made.
@@ -52,7 +62,7 @@ def open(  # noqa: A001 - `ck.open` reads like the builtin on purpose
         InputError: the folder holds other things.
     """
     folder = Path(path).expanduser()
-    loaded = load_embedder(embedder)
+    loaded = load_embedder(embedder, backend=backend)
     if exists(folder) or not create or read_only:
         try:
             catalog = Catalog.open(folder, read_only=read_only)
@@ -66,7 +76,7 @@ def open(  # noqa: A001 - `ck.open` reads like the builtin on purpose
                 raise
     else:
         catalog = Catalog.create(folder, loaded.info, terms=TERMS_VERSION)
-    return Kit(catalog, loaded, limits=limits, wait=wait)
+    return Kit(catalog, loaded, chunker=chunker, limits=limits, wait=wait, memory=memory)
 
 
 class Kit(AgentCalls, Upkeep):
@@ -157,7 +167,9 @@ class Kit(AgentCalls, Upkeep):
             FilterError: the filter is not understood.
         """
         from contextkit.context.build import check_question
-        from contextkit.retrieval.candidates import DEPTH, find
+        from contextkit.retrieval.aspects import combined
+        from contextkit.retrieval.aspects import search as find
+        from contextkit.retrieval.candidates import DEPTH
         from contextkit.retrieval.hits import hits
 
         check_question(question)
@@ -166,7 +178,7 @@ class Kit(AgentCalls, Upkeep):
         reader = self._reader()
         visible = self.catalog.visible(where, principal)
         found = find(reader.catalog, reader.vectors, reader.embedder, question, visible, max(DEPTH, k))
-        return hits(found, k, self.weights)
+        return hits(*combined(found, self.weights), k)
 
     def context(
         self,
@@ -177,6 +189,8 @@ class Kit(AgentCalls, Upkeep):
         where: Where | None = None,
         principal: Principal | None = None,
         format: str | Format = Format.TEXT,  # noqa: A002 - the word that users know
+        fill: str | Fill = Fill.FULL,
+        progress: Progress | None = None,
     ) -> Packet:
         """The packet for a question: what the index holds of its answer, in at most `budget` tokens, with a receipt.
 
@@ -187,6 +201,8 @@ class Kit(AgentCalls, Upkeep):
             where: metadata filter, see `search`.
             principal: on whose behalf; without one only what everyone may see.
             format: "text", "markdown", "xml" or "messages".
+            fill: "full" takes the budget as far as anything was found; "enough" only what comes near the best sentence.
+            progress: is told each stage before it begins; what it raises ends the call, and no receipt is kept.
 
         Raises:
             InputError: the question is empty.
@@ -197,12 +213,9 @@ class Kit(AgentCalls, Upkeep):
         from contextkit.tokens import counter_for
 
         check_question(question)
-        try:
-            wanted = Format(format)
-        except ValueError:
-            raise InputError(f"no format {format!r}: use one of {', '.join(Format)}") from None
+        wanted, filled = _one_of(Format, format, "format"), _one_of(Fill, fill, "fill")
         counter = counter_for(model)
-        packet = build(self._reader(), Request(question, budget, model, where, principal, wanted), counter)
+        packet = build(self._reader(), Request(question, budget, model, where, principal, wanted, fill=filled), counter, progress)
         self._receipts.put(packet.receipt)
         return packet
 
@@ -223,7 +236,7 @@ class Kit(AgentCalls, Upkeep):
 
     @property
     def memory(self) -> MemoryStore:
-        """The memory of the index folder: what an agent knows, since when, from whom. Made with the first use."""
+        """What an agent knows, since when, from whom: in the index's folder or where `open` was told."""
         from contextkit.memory import MemoryStore
         from contextkit.memory.given import Given
 
@@ -231,6 +244,16 @@ class Kit(AgentCalls, Upkeep):
         with self._lock:
             if self._memory is None:
                 given = Given(self.search, self._receipts.latest)
-                folder, fixed = self.catalog.folder, self.catalog.read_only
-                self._memory = MemoryStore(folder, self.embedder, read_only=fixed, wait=self._wait, given=given)
+                at, fixed = self._memory_at or self.catalog.folder, self.catalog.read_only
+                self._memory = MemoryStore(at, self.embedder, read_only=fixed, wait=self._wait, given=given)
             return self._memory
+
+
+_Policy = TypeVar("_Policy", bound=StrEnum)
+
+
+def _one_of(kind: type[_Policy], given: str, what: str) -> _Policy:
+    try:
+        return kind(given)
+    except ValueError:
+        raise InputError(f"no {what} {given!r}: use one of {', '.join(kind)}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +14,7 @@ from contextkit.catalog import Catalog, Vectors
 from contextkit.context.store import CallStore
 from contextkit.errors import KitClosed
 from contextkit.observe.receipts import ReceiptStore
-from contextkit.protocols import Embedder
+from contextkit.protocols import Embedder, MemoryBackend
 from contextkit.retrieval.scoring import Weights
 from contextkit.retrieval.terms import TERMS_VERSION, terms
 from contextkit.sync import Pipeline
@@ -62,6 +63,7 @@ class Wiring:
         weights: Weights | None = None,
         limits: Limits | None = None,
         wait: float = 30.0,
+        memory: str | Path | MemoryBackend | None = None,
     ) -> None:
         self.catalog = catalog
         self.embedder = embedder
@@ -70,6 +72,7 @@ class Wiring:
         self._wait = wait
         self._chunker = chunker
         self._vectors: Vectors | None = None
+        self._memory_at = memory
         self._memory: MemoryStore | None = None
         self._receipts = ReceiptStore(catalog.folder, read_only=catalog.read_only)
         self._calls = CallStore(catalog.folder, read_only=catalog.read_only)

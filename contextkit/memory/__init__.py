@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from contextkit.memory.records import Decision, Kind, Memory, Recall, Source, Status
+    from contextkit.memory.chat import ChatExtractor
+    from contextkit.memory.records import Decision, Kind, Memory, Period, Recall, Source, Status
     from contextkit.memory.store import MemoryStore
 
-__all__ = ["Decision", "Kind", "Memory", "MemoryStore", "Recall", "Source", "Status"]
+__all__ = ["ChatExtractor", "Decision", "Kind", "Memory", "MemoryStore", "Period", "Recall", "Source", "Status"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  # module attributes are of any type
@@ -20,6 +21,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  # module attributes are of a
         from contextkit.memory.store import MemoryStore
 
         return MemoryStore
+    if name == "ChatExtractor":
+        from contextkit.memory.chat import ChatExtractor
+
+        return ChatExtractor
     if name in __all__:
         from contextkit.memory import records
 

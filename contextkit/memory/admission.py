@@ -134,7 +134,7 @@ def verdict(
         return same
     if boilerplate(text):
         return Verdict("refused", "boilerplate")
-    if offer.role == "assistant" and len(words) >= _ECHO_LEAST and _echo(words, given):
+    if offer.role == "assistant" and echo(words, given):
         return Verdict("refused", "an echo of what the agent was given")
     if in_documents is not None and len(words) >= 2 * _ECHO_LEAST:
         document = in_documents(text)
@@ -145,9 +145,10 @@ def verdict(
     return STORED
 
 
-def _echo(words: Sequence[str], given: Collection[tuple[str, ...]]) -> bool:
+def echo(words: Sequence[str], given: Collection[tuple[str, ...]]) -> bool:
+    """Whether most runs of five of these words stand in what the agent was given; of fewer than eight words none is an echo."""
     runs = nearness.shingles(words)
-    return sum(run in given for run in runs) >= _ECHO * len(runs)
+    return len(words) >= _ECHO_LEAST and sum(run in given for run in runs) >= _ECHO * len(runs)
 
 
 def known(rows: Rows, offer: Offer, words: int) -> Verdict | None:

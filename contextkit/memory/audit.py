@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from contextkit.memory import nearness, recall, scopes
 from contextkit.memory import rows as records
 from contextkit.memory.admission import boilerplate
+from contextkit.memory.extractor import usage
 from contextkit.memory.records import Kind, Memory, Status
 from contextkit.retrieval.terms import terms
 
@@ -20,17 +21,35 @@ if TYPE_CHECKING:
 _FEW = 5
 
 
+class Archived(BaseModel):
+    """A record in the archive.
+
+    Attributes:
+        id: of the record.
+        run: the consolidation that put it there, for `undo`.
+        into: id of the record that stands for it; None: it faded.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    run: str
+    into: str | None
+
+
 class Audit(BaseModel):
     """The state of a memory.
 
     Attributes:
         records: all there are.
         kinds: by kind.
-        statuses: by status.
+        statuses: by status; "forgotten" counts, without a scope alone, the stones of what was erased, which are no records.
         duplicates: active records that repeat another one of the same owner and author, exactly or nearly: (id, id of the first).
         boilerplate: active records that programs and prompts say every time.
         conflicts: keys of which several values stand, with the ids.
         waiting: quarantined and pending records.
+        archived: what a consolidation put away, and what stands for it.
+        extraction: what extractors took in all: calls, input_tokens, output_tokens, dollars (None: a price was not known).
         bytes: size of all files.
     """
 
@@ -43,6 +62,8 @@ class Audit(BaseModel):
     boilerplate: tuple[str, ...]
     conflicts: dict[str, tuple[str, ...]]
     waiting: tuple[Memory, ...]
+    archived: tuple[Archived, ...] = ()
+    extraction: dict[str, float | None]
     bytes: int
 
     @property
@@ -69,17 +90,34 @@ def audit(store: Core, scope: scopes.Pairs | None) -> Audit:
         waiting = [row[0] for row in found if records.STATUSES[row[2]] in (Status.PENDING, Status.QUARANTINED)]
         shown = records.read(rows, waiting)
         conflicts = _conflicts(rows, active)
+        archived = _archived(rows, {int(row[0]) for row in found})
+        extraction = usage(rows)
+        statuses = Counter(str(records.STATUSES[row[2]]) for row in found)
+        if scope is None:
+            statuses[Status.FORGOTTEN] = int(rows.execute("SELECT count(*) FROM tombstones").fetchone()[0])
     size = getattr(store.backend, "size", None)
     return Audit(
         records=len(found),
         kinds={str(k): n for k, n in sorted(Counter(records.KINDS[row[1]] for row in found).items())},
-        statuses={str(s): n for s, n in sorted(Counter(records.STATUSES[row[2]] for row in found).items())},
+        statuses={str(s): n for s, n in sorted(statuses.items()) if n},
         duplicates=tuple(_duplicates(active)),
         boilerplate=tuple(f"m{row[0]}" for row in active if boilerplate(row[3])),
         conflicts=conflicts,
         waiting=tuple(shown[i][0] for i in waiting),
+        archived=archived,
+        extraction=extraction,
         bytes=size() if size is not None else 0,
     )
+
+
+def duplicates_of(rows: Rows) -> list[tuple[int, int]]:
+    """(row, row of the first) of active records that repeat another one of the same owner and author, exactly or nearly."""
+    found = rows.execute(
+        "SELECT r.id, r.kind, r.status, r.text, r.hash, s.name, s.owner, c.body, r.key_id, r.scope_id FROM records r "
+        "JOIN scopes s ON s.id = r.scope_id JOIN sources c ON c.id = r.source_id WHERE r.status = ? ORDER BY r.id",
+        (records.ACTIVE,),
+    ).fetchall()
+    return [(records.number(later), records.number(first)) for later, first in _duplicates(found)]
 
 
 def _duplicates(active: list[tuple[object, ...]]) -> list[tuple[str, str]]:
@@ -116,6 +154,15 @@ def _nearest(
     for mark in marks:
         near.setdefault(mark, []).append((number, mine, voice))
     return 0
+
+
+def _archived(rows: Rows, shown: set[int]) -> tuple[Archived, ...]:
+    found = rows.execute(
+        "SELECT record_id, run, into_id FROM consolidated WHERE into_id IS NULL OR into_id <> record_id ORDER BY record_id, run"
+    ).fetchall()
+    return tuple(
+        Archived(id=f"m{i}", run=run, into=None if into is None else f"m{into}") for i, run, into in found if int(i) in shown
+    )
 
 
 def _conflicts(rows: Rows, active: list[tuple[object, ...]]) -> dict[str, tuple[str, ...]]:

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -100,7 +100,27 @@ class SQLiteBackend:
             raise IndexMismatch(
                 f"the memory {self.path} has format {version}, this contextkit reads up to {schema.FORMAT}: install a newer one"
             )
+        if version < schema.FORMAT:
+            self._upgrade(connection, version)
         connection.execute("SELECT count(*) FROM state").fetchone()
+
+    def _upgrade(self, connection: sqlite3.Connection, version: int) -> None:
+        """Brings a memory of an older format to this one, whole or not at all; another process may have done so meanwhile."""
+        if self.read_only:
+            raise IndexMismatch(
+                f"the memory {self.path} has the older format {version}: open it once without read_only, which upgrades it"
+            )
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for step in range(int(connection.execute("PRAGMA user_version").fetchone()[0]), schema.FORMAT):
+                for statement in schema.UPGRADES[step].split(";"):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {schema.FORMAT}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
 
     def _connect(self) -> sqlite3.Connection:
         uri = f"file:{quote(str(self.path.absolute()))}?mode={'ro' if self.read_only else 'rw'}"
@@ -160,22 +180,32 @@ class SQLiteBackend:
         Raises:
             IndexLocked: a reader of another process kept the log in use; what was deleted stays deleted, try again.
         """
-        with self._writing, _faults(self.path, self._wait):
-            connection = self._own()
-            deadline = time.monotonic() + max(self._wait, 0.1)
-            with self._lock:  # our own idle readers must not hold the log
-                idle, self._idle = self._idle, []
-            for other in idle:
-                other.close()
-            connection.execute("VACUUM")
-            while int(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]):
-                if time.monotonic() > deadline:
-                    raise IndexLocked(
-                        f"a reader kept {self.path.name}-wal in use for {self._wait:g} s: the records are deleted, "
-                        "but their bytes are not yet overwritten; call purge again"
-                    )
-                time.sleep(0.02)
+        try:
+            with self._writing, _faults(self.path, self._wait):
+                self._overwrite(self._own())
+        except IndexLocked as error:
+            raise IndexLocked(
+                f"a reader kept {self.path.name}-wal in use for {self._wait:g} s: the records are deleted, "
+                "but their bytes are not yet overwritten; call purge again"
+            ) from error
         return sorted(p.name for p in self.path.parent.glob(f"{NAME}*"))
+
+    def _overwrite(self, connection: sqlite3.Connection) -> None:
+        deadline = time.monotonic() + max(self._wait, 0.1)
+        with self._lock:  # our own idle readers must not hold the log
+            idle, self._idle = self._idle, []
+        for other in idle:
+            other.close()
+        connection.execute("VACUUM")
+        while int(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]):
+            if time.monotonic() > deadline:
+                raise IndexLocked(f"{self.path.name}-wal is in use")
+            time.sleep(0.02)
+
+    def holds(self, texts: Collection[str]) -> int:
+        """How many of the texts stand in some file."""
+        held = [p.read_bytes() for p in self.path.parent.glob(f"{NAME}*")]
+        return sum(any(text.encode("utf-8", "replace") in data for data in held) for text in texts)
 
     def size(self) -> int:
         """Bytes of all files."""

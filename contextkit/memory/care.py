@@ -14,13 +14,14 @@ from contextkit.memory.core import Core
 from contextkit.memory.records import Memory, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from contextkit.memory.audit import Audit
     from contextkit.memory.consolidate import Consolidation
     from contextkit.memory.forget import Erasure
     from contextkit.memory.persons import Link
     from contextkit.memory.state import Kept, State
+    from contextkit.protocols import Extractor
     from contextkit.types import JSON
 
 
@@ -56,6 +57,43 @@ class Care(Core):
         from contextkit.memory.state import put_all
 
         put_all(self, values, None if scope is None else scopes.checked(scope))
+
+    def change_states(
+        self, prefix: str, change: Callable[[Kept | None], Mapping[str, JSON]], *, scope: scopes.Scope | None = None
+    ) -> Kept | None:
+        """The last state under a prefix; what `change` makes of it is stored in the transaction in which it was read.
+
+        So several writers append to, and take from, one list of states without losing each other's.
+
+        Args:
+            prefix: how the names begin.
+            change: given the last state by name (None: there is none), the states to store; None removes one.
+            scope: whose the stored states are, or None.
+
+        Raises:
+            InputError: a name or a value that cannot be kept; nothing was written.
+        """
+        from contextkit.memory.state import change_all
+
+        return change_all(self, prefix, change, None if scope is None else scopes.checked(scope))
+
+    def use(self, extractor: Extractor | None, *, calls: int = 4, tokens: int = 8_000) -> None:
+        """Lets an extractor, such as `contextkit.memory.ChatExtractor`, read what people say in `observe` from now on.
+
+        It never sees the agent's own turns, echoes of what the agent was given, secrets, or what is quarantined. What it finds is
+        judged as all else is, and is trusted less than its source. Where it fails, turns and the rules' facts are kept.
+
+        Args:
+            extractor: what reads; None: nothing any more.
+            calls: most calls in one `observe`.
+            tokens: most tokens in one `observe`, read and written.
+
+        Raises:
+            InputError: a cap is below 1.
+        """
+        from contextkit.memory.extractor import Capped
+
+        self.extractor = None if extractor is None else Capped(extractor, calls, tokens)
 
     def forget(
         self,
@@ -99,15 +137,24 @@ class Care(Core):
                 records.judge(rows, found[1], found[2], records.clock(rows, 1))
             return records.read(rows, [number])[number][0]
 
-    def rule(self, record_scope: scopes.Scope, reader: scopes.Scope, *, allow: bool) -> None:
-        """Lets a scope see the records of another one, or denies them; deny beats allow."""
+    def rule(self, record_scope: scopes.Scope, reader: scopes.Scope, *, allow: bool | None) -> None:
+        """Lets a scope see the records of another one, or denies them; deny beats allow, until None takes the rule back."""
         with self.writing() as rows:
             target, who = records.scope_id(rows, scopes.checked(record_scope)), scopes.name_of(scopes.checked(reader, "reader"))
-            rows.execute(
-                "INSERT INTO rules VALUES (?, ?, ?) ON CONFLICT (scope_id, reader) "
-                "DO UPDATE SET allow = min(allow, excluded.allow)",
-                (target, who, int(allow)),
-            )
+            if allow is None:
+                rows.execute("DELETE FROM rules WHERE scope_id = ? AND reader = ?", (target, who))
+                return
+            found = rows.execute("SELECT allow FROM rules WHERE scope_id = ? AND reader = ?", (target, who)).fetchone()
+            rows.execute("DELETE FROM rules WHERE scope_id = ? AND reader = ?", (target, who))
+            rows.execute("INSERT INTO rules VALUES (?, ?, ?)", (target, who, int(allow and (found is None or bool(found[0])))))
+
+    def rules(self) -> list[tuple[dict[str, str], dict[str, str], bool]]:
+        """(scope, reader, whether the reader sees the scope's records) of all rules, by scope and reader."""
+        with self.reading() as rows:
+            found = rows.execute(
+                "SELECT s.name, r.reader, r.allow FROM rules r JOIN scopes s ON s.id = r.scope_id ORDER BY s.name, r.reader"
+            ).fetchall()
+        return [(dict(scopes.pairs_of(name)), dict(scopes.pairs_of(reader)), bool(allow)) for name, reader, allow in found]
 
     def export(self) -> Iterator[str]:
         """All records as lines of JSON, oldest first, with what `load` needs to make the same memory elsewhere."""
@@ -141,22 +188,38 @@ class Care(Core):
             if days is not None:
                 rows.execute("INSERT INTO limits VALUES (?, ?)", (name, float(days)))
 
+    def limits(self) -> list[tuple[dict[str, str], float]]:
+        """(scope, days) of every retention that is set, by scope."""
+        with self.reading() as rows:
+            found = rows.execute("SELECT scope, days FROM limits ORDER BY scope").fetchall()
+        return [(dict(scopes.pairs_of(name)), float(days)) for name, days in found]
+
     def expire(self) -> Erasure | None:
         """The proof of erasing what is over its retention; None where nothing is."""
         from contextkit.memory.forget import expire
 
         return expire(self)
 
-    def consolidate(self, *, archive_after: float | None = None) -> Consolidation:
-        """What was merged and archived, which `undo` takes back: later near duplicates of a record of the same owner and author.
+    def consolidate(
+        self, *, archive_after: float | None = None, older_than: float | None = None, longer_than: int | None = None
+    ) -> Consolidation:
+        """What was merged, digested and archived, which `undo` takes back; a second call right after finds nothing more to do.
+
+        Later near duplicates of a record of the same owner and author give way to the first, or to a digest. A digest is made of
+        sentences of its originals, verbatim; its lineage names them, its trust is that of the least trusted, and they go to the
+        archive, where `recall(..., archived=True)` alone finds them, after what is active.
 
         Args:
-            archive_after: also records that were not used for so many half-lives of their kind; None: nothing fades. An archived
-                record is found by `recall(..., archived=True)` alone.
+            archive_after: also records that were not used for so many half-lives of their kind; None: nothing fades.
+            older_than: digests conversations whose last turn is so many days old; None: none.
+            longer_than: digests all but the last so many turns of a conversation; None: none.
+
+        Raises:
+            InputError: a number that is not above 0.
         """
         from contextkit.memory.consolidate import consolidate
 
-        return consolidate(self, archive_after)
+        return consolidate(self, archive_after, older_than, longer_than)
 
     def undo(self, consolidation: str) -> int:
         """How many records a consolidation had changed; they are again as before. Raises InputError where there is no such id."""
@@ -175,6 +238,12 @@ class Care(Core):
         from contextkit.memory.persons import link
 
         return link(self, handle, person, confirmed=confirmed, evidence=evidence)
+
+    def confirm(self, handle: str) -> Link:
+        """The link of a handle that was only inferred, from now on confirmed. Raises InputError where none waits."""
+        from contextkit.memory.persons import confirm
+
+        return confirm(self, handle)
 
     def unlink(self, handle: str) -> None:
         """Takes a link back. Raises InputError where there is none."""

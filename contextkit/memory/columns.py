@@ -17,7 +17,7 @@ from contextkit.memory.validity import Fact
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from contextkit.protocols import Rows
+    from contextkit.protocols import Rows, VectorIndex
 
 _INTEGERS = (
     "scope",
@@ -34,9 +34,10 @@ _INTEGERS = (
     "uses",
 )
 _QUERY = """SELECT id, seq, scope_id, kind, key_id, valid_from, valid_to, recorded_at, CASE WHEN void = 1 THEN superseded_at END,
-    last_used, thread_id, place, source_id, uses, status, trust, importance, hash, length(text), substr(text, -2), vector
-    FROM records WHERE seq > ? ORDER BY seq"""
+    last_used, thread_id, place, source_id, uses, status, trust, importance, hash, length(text),
+    substr(text, length(text) - 1), vector FROM records WHERE seq > ? ORDER BY seq"""
 _NEVER = 2**62
+_KEPT = 5_000_000  # postings, of 9 bytes each
 
 
 class Columns:
@@ -76,6 +77,10 @@ class Columns:
         self.keyed: dict[int, list[int]] = {}
         self.says: dict[int, bytes] = {}
         self._places: dict[tuple[int, int], int] = {}
+        self._index: VectorIndex | None = None
+        self._indexed = 0
+        self._lists: dict[str, tuple[NDArray[np.int64], NDArray[np.uint8]]] = {}
+        self._held = 0
 
     def refresh(self, rows: Rows) -> None:
         """Reads what changed. What was erased leaves no trace here either: then everything is read again."""
@@ -83,7 +88,10 @@ class Columns:
         if state["erasures"] != self._erasures:
             self._clear()
             self._erasures = int(state["erasures"])
-        self.lengths = postings.lengths(rows, self.lengths)  # type: ignore[arg-type]  # the same few methods
+        before = self.lengths
+        self.lengths = postings.lengths(rows, before)  # type: ignore[arg-type]  # the same few methods
+        if self.lengths is not before:
+            self._lists, self._held = {}, 0
         if state["seq"] == self._seq:
             return
         self._grow(int(state["next_id"]))
@@ -138,6 +146,44 @@ class Columns:
                 after[left] = number
             if right:
                 before[right] = number
+
+    def having(self, rows: Rows, term: str) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """The records that have a term, int64, and their count bytes; kept until something is written, if there is room."""
+        found = self._lists.get(term)
+        if found is None:
+            found = postings.fetch(rows, term)  # type: ignore[arg-type]  # the same few methods
+            if self._held + len(found[0]) <= _KEPT:
+                self._lists[term] = found
+                self._held += len(found[0])
+        return found
+
+    def nearest(self, query: NDArray[np.float32], k: int, seen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Ids of about the k nearest of the records seen, in no order.
+
+        For many records, of whom only few need exact scores: the index scans one byte a coordinate, a quarter of what the vectors
+        have, and is right but among near equals.
+
+        Args:
+            query: float32 (dimension,).
+            k: how many.
+            seen: bool (size,).
+        """
+        if self._index is None:
+            from contextkit import plugins
+
+            self._index = plugins.load("contextkit.indexes", "faiss")(self._dimension)
+            self._indexed = 0
+        fresh = np.flatnonzero(self.status[self._indexed : self.size] >= 0) + self._indexed
+        for start in range(0, len(fresh), 4096):  # parts that stay in the processor's cache
+            part = fresh[start : start + 4096]
+            self._index.add(part, self.vectors[part])
+        self._indexed = self.size
+        share = np.count_nonzero(seen) / max(1, len(self._index))
+        if share > 0.5:  # a scan without a selector is faster: take more, and leave out what is not seen
+            found = self._index.search(query[None], int(k / share) + 1)[0][0]
+            return np.asarray(found[(found >= 0) & seen[found]])
+        found = self._index.search(query[None], k, seen)[0][0]
+        return np.asarray(found[found >= 0])
 
     def facts(self, ids: Sequence[int]) -> list[Fact]:
         """What decides between records of one key."""

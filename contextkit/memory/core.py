@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contextkit.errors import IndexMismatch
+from contextkit.errors import IndexMismatch, InputError
 from contextkit.memory import rows as records
 from contextkit.memory import times
 from contextkit.memory.backend import SQLiteBackend
@@ -20,10 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from contextkit.memory.columns import Columns
+    from contextkit.memory.extractor import Capped
     from contextkit.memory.given import Given
     from contextkit.protocols import Embedder, MemoryBackend, Rows
 
 _RECENT = 8  # packed texts
+_SERVERS = ("postgresql://", "postgres://")
+
+
+def _backend(given: MemoryBackend | Path | str, *, read_only: bool, wait: float) -> MemoryBackend:
+    """The backend itself, that of a folder, or that of a server's address."""
+    if isinstance(given, str) and given.startswith(_SERVERS):
+        from contextkit.memory.postgres import PostgresBackend
+
+        return PostgresBackend(given, read_only=read_only, wait=wait)
+    if isinstance(given, str) and "://" in given:
+        raise InputError(f"a memory's address begins with postgresql://, not with {given.partition('://')[0]}://")
+    if isinstance(given, (str, Path)):
+        return SQLiteBackend(Path(given).expanduser(), read_only=read_only, wait=wait)
+    return given
 
 
 class Core:
@@ -39,14 +54,12 @@ class Core:
         wait: float = 30.0,
         given: Given | None = None,
     ) -> None:
-        folder = Path(backend).expanduser() if isinstance(backend, (str, Path)) else None
-        self.backend: MemoryBackend = (
-            SQLiteBackend(folder, read_only=read_only, wait=wait) if folder is not None else backend  # type: ignore[assignment]  # no folder: a backend
-        )
+        self.backend: MemoryBackend = _backend(backend, read_only=read_only, wait=wait)
         self.embedder = embedder
         self.weights = weights or Weights()
         self.read_only = read_only
         self.given = given
+        self.extractor: Capped | None = None
         self._lock = threading.RLock()
         self._columns: Columns | None = None
         self._checked = False
@@ -103,9 +116,9 @@ class Core:
             return
         info = self.embedder.info
         mine = {"name": info.name, "digest": info.digest, "dimension": info.dimension}
-        found = rows.execute("SELECT value FROM state WHERE key = 'embedder'").fetchone()
+        found = rows.execute("SELECT value FROM identity WHERE key = 'embedder'").fetchone()
         if found is None and first:
-            rows.execute("INSERT INTO state VALUES ('embedder', ?)", (json.dumps(mine),))
+            rows.execute("INSERT INTO identity VALUES ('embedder', ?)", (json.dumps(mine),))
         if found is None:
             return
         theirs = json.loads(found[0])

@@ -1,187 +1,77 @@
 # ruff: noqa: E501 - a pattern is read whole
 """Facts in what people say, found by rules: where they live and work, whom they name, what they prefer, decide and promise.
 
-Only plain statements count: questions, conditions, wishes and hearsay are left in their turn. A fact with a key takes the place of
-the last one with that key. Dates are resolved against the message's own time.
+Only plain statements count: questions, conditions, wishes, hearsay and quoted mail are left in their turn. A fact with a key takes
+the place of the last one with that key. Dates are resolved against the message's own time. The patterns are `statements.py`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 from contextkit.documents.sentences import sentences
-from contextkit.memory import when
+from contextkit.memory import times, when
 from contextkit.memory.records import Kind
 from contextkit.memory.rows import Draft
 from contextkit.memory.scopes import Pairs
+from contextkit.memory.statements import RULES, parts
+from contextkit.memory.when import When
 
 MOST = 8
 """Facts that are taken from one message; what says more is a document."""
 
-_NAME = r"[A-ZÀ-ÖØ-Þ][\w'’&.-]*(?:(?:,? (?:of|the|de|la|le|am|upon) |,? )[A-ZÀ-ÖØ-Þ][\w'’&.-]*){0,3}"
-_WHO = r"(?P<who>I|[A-ZÀ-ÖØ-Þ][\w-]+(?: [A-ZÀ-ÖØ-Þ][\w-]+)?)"
-_OFTEN = r"(?: (?:just|recently|now|currently|finally|also|really|still|actually|officially))*"
 _UNSURE = re.compile(
-    r"(?i)\?\s*$|\b(?:if|unless|whether|would|wouldn't|could|might|may|maybe|perhaps|probably|supposed to|used to|wish|hope|hoping|imagine|pretend"
+    r"(?i)\?\s*$|\b(?:if|unless|whether|would|wouldn't|could|might|(?-i:may)|maybe|perhaps|probably|supposed to|used to|wish|hope|hoping|imagine|pretend"
     r"|thinking (?:of|about)|considering|(?:he|she|they|someone|people) (?:say|says|said|think|thinks|thought)|i (?:think|guess|heard|thought)|in my dream"
-    r"|joking|just kidding|for example|e\.g)\b"
+    r"|joking|just kidding|for example|e\.g|apparently|allegedly|rumou?r has it|not sure|almost|nearly (?:bought|moved|quit))\b"
 )
-_RELATION = (
-    "wife|husband|partner|girlfriend|boyfriend|fiance|fiancee|mother|mom|mum|father|dad|sister|brother|son|daughter|boss|manager|"
-    "assistant|doctor|dentist|dog|cat|landlord|accountant|lawyer|teacher|therapist|colleague|roommate|flatmate"
+_QUOTED = re.compile(  # lines of a mail that somebody else wrote
+    r"(?m)^[ \t]*[>|][^\n]*$|^-{2,}[ ]*(?:Original|Forwarded) [Mm](?:essage|ail)(?s:.*)\Z|^On [^\n]{5,80} wrote:[ \t]*$"
 )
-_ATTRIBUTE = (
-    rf"(?:(?:work|private|new|home|mobile|full|first|last|middle|preferred|current) )?(?:name|e-?mail(?: address)?|phone(?: number)?|number|address|birthday|"
-    rf"time ?zone|language|job|title|role|budget|deadline|diet|blood type|shoe size|size|nickname|pronouns|team|company|employer|school|"
-    rf"university|major|star sign|salary|account (?:number|id)|customer (?:number|id)|order (?:number|id)|(?:{_RELATION})(?:['’]s name)?|"
-    r"favou?rite [a-z]+(?: [a-z]+)?)"
-)
-_END = r"(?=[.!;]?\s*$|[.!;,] |,? (?:and|but|so|because|since|which|who|though|although)\b)"
 _MORE = re.compile(
     r"(?i)\s+(?:since|from|last|next|on|in|yesterday|today|tomorrow|this|for|with|now|again|starting|two|three|a few|as|by)\b.*$"
 )
-_CURRENCY = r"(?:[€$£]\s?\d[\d.,]*|\d[\d.,]*\s?(?:€|\$|£|EUR|USD|GBP|CHF|euros?|dollars?|pounds?|kg|g|km|m|cm|mm|bar|°C|kW|kWh|V|A|GB|MB|TB|%|hours?|days?|weeks?|months?|years?|minutes?|seconds?|pieces|units))"
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """One way to state a fact: a pattern with the groups who? and v, the attribute, and how it is told."""
-
-    pattern: re.Pattern[str]
-    attribute: Callable[[re.Match[str]], str]
-    told: Callable[[str, re.Match[str]], str]
-    importance: float = 0.6
-    dated: bool = True
-
-
-def _rule(pattern: str, attribute: str, told: str, *, importance: float = 0.6, dated: bool = True) -> _Rule:
-    return _Rule(
-        re.compile(pattern),
-        lambda m: attribute.format(**_parts(m)).lower(),
-        lambda who, m: told.format(**{**_parts(m), "who": who}),
-        importance,
-        dated,
-    )
-
-
-def _parts(match: re.Match[str]) -> dict[str, str]:
-    return {k: " ".join((v or "").split()).strip(" .,;!") for k, v in match.groupdict().items()}
-
-
-_RULES = (
-    _rule(
-        rf"\b{_WHO}(?:'m| am| is|'s)?{_OFTEN} (?:live|lives|living|reside|resides) in (?P<v>{_NAME})",
-        "city",
-        "{who} lives in {v}",
-        importance=0.8,
-    ),
-    _rule(
-        rf"\b{_WHO}(?:'ve| have| has|'s)?{_OFTEN} (?:moved|relocated)(?: (?:back|over))?(?: from {_NAME})? to (?P<v>{_NAME})",
-        "city",
-        "{who} lives in {v}",
-        importance=0.8,
-    ),
-    _rule(
-        rf"\b{_WHO}(?:'m| am| is|'ll| will)?{_OFTEN} (?:be )?(?:moving|relocating|move|relocate)(?: (?:back|over))? to (?P<v>{_NAME})",
-        "city",
-        "{who} lives in {v}",
-        importance=0.8,
-    ),
-    _rule(
-        rf"\b{_WHO} (?:no longer lives?|(?:don't|do not|doesn't|does not) live) in (?P<v>{_NAME})",
-        "city",
-        "{who} no longer lives in {v}",
-        importance=0.8,
-    ),
-    _rule(
-        rf"\b{_WHO}(?:'m| am| is|'s)?{_OFTEN} (?:work|works|working) (?:at|for) (?P<v>{_NAME})",
-        "employer",
-        "{who} works at {v}",
-        importance=0.8,
-    ),
-    _rule(
-        rf"\b{_WHO}(?:'ve| have| has)?{_OFTEN} (?:joined|started (?:working )?at|started a (?:new )?job at|got (?:a|the|my) (?:new )?job at) (?P<v>{_NAME})",
-        "employer",
-        "{who} works at {v}",
-        importance=0.8,
-    ),
-    _rule(
-        rf"\b{_WHO} (?:no longer works?|(?:don't|do not|doesn't|does not) work|quit(?: (?:my|his|her|their) job)?|left (?:my|his|her|their) job) (?:at|for) (?P<v>{_NAME})",
-        "employer",
-        "{who} no longer works at {v}",
-        importance=0.8,
-    ),
-    _rule(
-        rf"\b{_WHO}(?:'m| am| is)?{_OFTEN} (?:work|works|working) as an? (?P<v>[a-z][a-z -]{{2,40}}?){_END}",
-        "job",
-        "{who} works as a {v}",
-        importance=0.8,
-    ),
-    _rule(r"\b[Cc]all me (?P<v>[A-ZÀ-Þ][\w-]+)", "name", "{who} is called {v}", importance=0.9, dated=False),
-    _rule(
-        rf"\b[Mm]y (?P<a>{_ATTRIBUTE}) (?:is|was changed to|has changed to|changed to|will be) (?:now )?(?P<v>(?!not\b|so\b|very\b|really\b|too\b)(?:[^.!?;]|\.(?=\S)){{1,80}}?)(?=[.!;]?\s*$|[.!;] |,? (?:and|but|so|because|since)\b)",
-        "{a}",
-        "{who}'s {a} is {v}",
-        importance=0.8,
-    ),
-    _rule(
-        rf"\bI have an? (?P<a>{_RELATION}) (?:named|called) (?P<v>[A-ZÀ-Þ][\w-]+)",
-        "{a}'s name",
-        "{who} has a {a} named {v}",
-        importance=0.7,
-        dated=False,
-    ),
-    _rule(
-        rf"\b{_WHO}(?:'m| am| is|'s) allergic to (?P<v>[a-z][\w -]{{2,40}}?){_END}",
-        "allergy: {v}",
-        "{who} is allergic to {v}",
-        importance=0.9,
-        dated=False,
-    ),
-    _rule(
-        rf"\b{_WHO}(?:'m| am| is|'ve (?:become|gone|turned)|(?: have)? (?:became|become|went|turned)){_OFTEN} (?:an? )?(?P<v>vegan|vegetarian|pescatarian)\b",
-        "diet",
-        "{who} is {v}",
-        importance=0.8,
-    ),
-    _rule(
-        rf"\b{_WHO}{_OFTEN} prefers? (?P<v>[\w][\w' -]{{1,50}}?) (?:to|over) (?P<o>[\w][\w' -]{{1,50}}?){_END}",
-        "prefers over {o}",
-        "{who} prefers {v} to {o}",
-        importance=0.7,
-        dated=False,
-    ),
-    _rule(
-        rf"\b{_WHO}{_OFTEN} prefers? (?P<v>(?!to\b)(?!.* (?:to|over) )[\w][\w' -]{{2,50}}?){_END}",
-        "prefers: {v}",
-        "{who} prefers {v}",
-        importance=0.7,
-        dated=False,
-    ),
-    _rule(
-        rf"\b{_WHO}{_OFTEN} (?:hates?|dislikes?|can't stand|cannot stand|don't like|doesn't like|do not like) (?P<v>(?!it\b|that\b|this\b|when\b|how\b|to\b|you\b)[a-z][\w' -]{{2,40}}?){_END}",
-        "opinion of {v}",
-        "{who} dislikes {v}",
-        dated=False,
-    ),
-    _rule(
-        rf"\b{_WHO}{_OFTEN} (?:likes?|loves?|enjoys?|adores?) (?P<v>(?!it\b|that\b|this\b|when\b|how\b|to\b|you\b|your\b|the way\b|what\b|them\b|her\b|him\b|those\b|these\b|seeing\b|being\b)[a-z][\w' -]{{2,40}}?){_END}",
-        "opinion of {v}",
-        "{who} likes {v}",
-        dated=False,
-    ),
+_AMOUNT = (
+    r"(?:(?:EUR|USD|GBP|CHF)\s?\d[\d.,]*|[€$£]\s?\d[\d.,]*(?:\s?(?:k|million|billion|bn|m)\b)?|\d[\d.,]*\s?(?:€|\$|£|EUR|USD|GBP|CHF|euros?|dollars?|pounds?|francs?|kg|g|t|tons?|"
+    r"tonnes?|km|m|cm|mm|bar|°C|°F|degrees|kW|kWh|MW|V|A|Hz|rpm|l|litres?|liters?|GB|MB|TB|%|percent|hours?|days?|weeks?|months?|years?|minutes?|seconds?|pieces|units|people|seats)(?!\w)"
+    r"(?:\s?(?:a|per|/)\s?(?:month|year|week|day|hour|piece|unit|person|seat|kg|m²|litre|liter))?)"
 )
+_STOP = r"(?=[.!;]?\s*$|[.!;,] | (?:and|but|so|because|since|from|as of|for|by|in|on|at|now|instead)\b)"
+_WHAT = r"(?:price|cost|fee|rent|budget|limit|deadline|weight|length|height|width|pressure|temperature|capacity|discount|rate|size|version|dose|quota|salary|due date|power|speed|lead time|delivery date|delivery time|warranty)"
 _THING = re.compile(
-    rf"\b[Tt]he (?P<a>(?:[\w-]+ ){{0,3}}?(?:price|cost|fee|rent|budget|limit|deadline|weight|length|height|width|pressure|temperature|capacity|discount|rate|size|version|dose|quota|salary|due date))"
-    rf"(?P<o> (?:of|for|on) (?:the )?[\w-]+(?: [\w-]+){{0,3}}?)? (?:is|was changed to|changed to|is now|has changed to|went up to|dropped to|will be) (?:now )?(?P<v>{_CURRENCY}|[^.!?;,]*\d[^.!?;,]{{0,40}}?)(?=[.!;]?\s*$|[.!;,] | (?:and|but|so|because|since|from|as of)\b)"
+    rf"\b[Tt]he (?P<a>(?:[\w-]+ ){{0,3}}?{_WHAT})"
+    rf"(?P<o> (?:of|for|on) (?:the )?[\w-]+(?: [\w-]+){{0,3}}?)? (?:is|was (?:changed|raised|lowered|cut|moved|set) to|changed to|is now|has (?:changed|gone up|dropped|risen|fallen) to|(?:went up|rose|dropped|fell|moved)(?: from {_AMOUNT})? to|will be) (?:now )?"
+    rf"(?P<v>{_AMOUNT}|[^.!?;,]*\d[^.!?;,]{{0,40}}?)(?=[.!;]?\s*$|[.!;,] | (?:and|but|so|because|since|from|as of)\b)"
+)
+_MEASURES = {
+    "cost": "price",
+    "weigh": "weight",
+    "hold": "capacity",
+    "take": "duration",
+    "last": "duration",
+    "draw": "power",
+    "measure": "size",
+    "run at": "setting",
+    "is set to": "setting",
+}
+_DOES = re.compile(
+    rf"\b(?:[Tt]he|[Oo]ur|[Mm]y|[Aa]n?) (?P<o>(?:[\w-]+ ){{0,3}}?[\w-]+?) (?:now |only )?(?P<a>costs?|weighs?|holds?|takes?|lasts?|draws?|measures?|runs? at|is set to) (?:about |around |exactly |only |now )?(?P<v>{_AMOUNT}){_STOP}"
+)
+_OPENS = re.compile(
+    r"\b(?:[Tt]he|[Oo]ur) (?P<o>(?:[\w-]+ ){0,2}?[\w-]+?) (?:now )?(?P<a>opens|closes|starts|ends|leaves) (?:now )?at (?P<v>\d{1,2}(?:[:.]\d\d)?(?: ?[ap]\.?m\.?)?|noon|midnight)(?=[.!;,]|\s*$| (?:and|on|every|from|now|but)\b)"
 )
 _DECISION = re.compile(
-    r"(?i)\b(?:we|i|the team)(?:'ve| have)?(?: (?:finally|now|all|just|both))* (?:decided|agreed|chose|settled)\b|\b(?:we|i)(?:'ll| will| are going to|'re going to) go with\b|\bthe decision is\b|\bit(?:'s| is) decided\b"
+    r"(?i)\b(?:we|i|the team)(?:'ve| have)?(?: (?:finally|now|all|just|both))* (?:decided|agreed|chose|settled)\b|\b(?:we|i)(?:'ll| will| are going to|'re going to) go with\b|\bthe decision is\b|\b(?:the|our|my) [\w -]{2,60}? (?:was|were|is|are|has been|have been|got) (?:finally |officially |now )?(?:approved|rejected|turned down|cancelled|canceled|postponed|called off|signed off)\b|\bwe(?:'re| are) (?:switching|moving over|changing|migrating) (?:from .{2,40} )?to\b|\bit(?:'s| is) decided\b"
 )
 _PROMISE = re.compile(r"(?i)\b(?:i|we)(?:'ll| will| promise(?:d)? to| have to| need to| must)\b")
-_DEADLINE = re.compile(r"(?i)\b(?:by|before|until|on|tomorrow|next|this|tonight)\b")
+_DEADLINE = re.compile(r"(?i)\b(?:by|before|until|on|tomorrow|next|this|tonight|in \w+ (?:days?|weeks?|months?))\b")
+
+
+def weighty(text: str) -> bool:
+    """Whether a sentence states a decision or a promise."""
+    return _DECISION.search(text) is not None or _PROMISE.search(text) is not None
 
 
 def extract(turn: Draft, scope: Pairs) -> list[Draft]:
@@ -193,8 +83,9 @@ def extract(turn: Draft, scope: Pairs) -> list[Draft]:
     """
     speaker = turn.source.author or dict(scope).get("user", "") or "the user"
     out: list[Draft] = []
-    for span in sentences(turn.text):
-        text = turn.text[span.start : span.end]
+    own = _QUOTED.sub(lambda m: " " * len(m.group()), turn.text)  # offsets stay
+    for span in sentences(own):
+        text = own[span.start : span.end]
         if len(text) > 400 or _UNSURE.search(text):
             continue
         for found in _in_sentence(text, speaker, turn.valid_from):
@@ -207,7 +98,7 @@ def _in_sentence(text: str, speaker: str, said: int) -> Iterator[Draft]:
     named = when.find(text, said)
     begin = named[0].begin if named else said
     seen: set[str] = set()
-    for rule in _RULES:
+    for rule in RULES:
         match = rule.pattern.search(text)
         if match is None:
             continue
@@ -222,9 +113,19 @@ def _in_sentence(text: str, speaker: str, said: int) -> Iterator[Draft]:
         yield Draft(value, Kind.SEMANTIC, (), start, key=(name.lower(), attribute), importance=rule.importance)
     yield from _of_things(text, begin)
     if _DECISION.search(text):
-        yield Draft(f"{speaker}: {text}", Kind.SEMANTIC, (), said, importance=0.8)
+        yield Draft(f"{speaker}: {_dated(text, named)}", Kind.SEMANTIC, (), said, importance=0.8)
     elif _PROMISE.search(text) and named and _DEADLINE.search(text) and named[0].until > said:
-        yield Draft(f"{speaker}: {text}", Kind.SEMANTIC, (), said, importance=0.7)
+        yield Draft(f"{speaker}: {_dated(text, named)}", Kind.SEMANTIC, (), said, importance=0.7)
+
+
+def _dated(text: str, named: list[When]) -> str:
+    """The sentence with the day of each time that will mean another one later: "by Friday (2024-03-15)"."""
+    for found in reversed(named):
+        if not re.search(r"(?:19|20)\d\d", text[found.start : found.end]):
+            day = times.shown(found.begin)[:10]
+            last = times.shown(found.until - 1)[:10]
+            text = f"{text[: found.end]} ({day if day == last else f'{day} to {last}'}){text[found.end :]}"
+    return text
 
 
 _NOBODY = frozenset(
@@ -256,13 +157,26 @@ _NOBODY = frozenset(
 
 
 def _of_things(text: str, begin: int) -> Iterator[Draft]:
-    """What a thing costs, weighs or measures."""
+    """What a thing costs, weighs or measures, and when it opens."""
     match = _THING.search(text)
     if match is not None:
-        parts = _parts(match)
-        thing = re.sub(r"^(?:of|for|on) (?:the )?", "", parts["o"])
+        found = parts(match)
+        thing = re.sub(r"^(?:of|for|on) (?:the )?", "", found["o"])
         subject, attribute = (
-            (thing, parts["a"]) if thing else (parts["a"].rpartition(" ")[::2] if " " in parts["a"] else ("", parts["a"]))
+            (thing, found["a"]) if thing else (found["a"].rpartition(" ")[::2] if " " in found["a"] else ("", found["a"]))
         )
-        told = f"the {parts['a']}{' ' + parts['o'] if parts['o'] else ''} is {parts['v']}"
+        told = f"the {found['a']}{' ' + found['o'] if found['o'] else ''} is {found['v']}"
         yield Draft(told, Kind.SEMANTIC, (), begin, key=((subject or "it").lower(), attribute.lower()), importance=0.7)
+        return
+    for pattern in (_DOES, _OPENS):
+        match = pattern.search(text)
+        if match is not None:
+            found = parts(match)
+            verb = found["a"].lower()
+            attribute = (
+                _MEASURES.get(verb) or _MEASURES.get(verb.removesuffix("s")) or _MEASURES.get(verb.replace("runs", "run")) or verb
+            )
+            at = " at" if pattern is _OPENS else ""
+            told = f"the {found['o']} {found['a']}{at} {found['v']}"
+            yield Draft(told, Kind.SEMANTIC, (), begin, key=(found["o"].lower(), attribute), importance=0.7)
+            return

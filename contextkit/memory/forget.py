@@ -7,7 +7,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contextkit.catalog import postings
 from contextkit.errors import InputError
-from contextkit.memory import persons, scopes, times
+from contextkit.memory import consolidate, kin, persons, scopes, times
 from contextkit.memory import rows as records
 
 if TYPE_CHECKING:
@@ -35,9 +34,10 @@ class Erasure(BaseModel):
         ids: of the erased records, asked for and derived.
         derived: how many of them were derived from those asked for.
         states: values of `state` that went with them.
-        files: the files that make up the memory since, each searched for the erased texts.
+        files: the files or tables that make up the memory since, each searched for the erased texts.
         searched: how many erased texts were searched for.
         found: how many of them still stand in a file, because another record that was not to be forgotten has the same words.
+        beyond: where copies may be that the store cannot reach, such as a server's backups; () where it reaches all of its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +51,7 @@ class Erasure(BaseModel):
     files: tuple[str, ...]
     searched: int
     found: int
+    beyond: tuple[str, ...] = ()
 
 
 def forget(
@@ -65,18 +66,20 @@ def forget(
     if (id is not None) + (key is not None or scope is not None) + (person is not None) != 1:
         raise InputError("forget needs one of id=, key=, scope= (or a key with its scope), person=")
     what = "record" if id is not None else "key" if key is not None else "person" if person is not None else "scope"
+    proof = uuid.uuid4().hex[:12]
     with store.writing() as rows:
         chosen = _chosen(rows, id, key, scope, person)
         states = _states(rows, scope if key is None else None, person)
         names = persons.handles(rows, person) if person is not None else []
-        ids, texts = _erase(rows, chosen)
+        ids, texts = _erase(rows, chosen, what, proof)
         rows.executemany("DELETE FROM persons WHERE person = ? OR handle = ?", [(name, name) for name in names])
         _sweep(rows)
-    return _proof(store, what, ids, len(ids) - len(chosen), states, texts)
+    return _proof(store, proof, what, ids, len(ids) - len(chosen), states, texts)
 
 
 def expire(store: Core) -> Erasure | None:
     """See `MemoryStore.expire`."""
+    proof = uuid.uuid4().hex[:12]
     with store.writing() as rows:
         now = times.now()
         chosen: set[int] = set()
@@ -87,29 +90,38 @@ def expire(store: Core) -> Erasure | None:
                 chosen |= {int(row[0]) for row in found}
         if not chosen:
             return None
-        ids, texts = _erase(rows, sorted(chosen))
+        ids, texts = _erase(rows, sorted(chosen), "retention", proof)
         _sweep(rows)
-    return _proof(store, "retention", ids, len(ids) - len(chosen), 0, texts)
+    return _proof(store, proof, "retention", ids, len(ids) - len(chosen), 0, texts)
 
 
-def _erase(rows: Rows, chosen: Sequence[int]) -> tuple[list[int], list[str]]:
-    """Deletes records with all that was derived from them; gives their ids and texts."""
-    ids = _with_derived(rows, chosen)
+def _erase(rows: Rows, chosen: Sequence[int], what: str, proof: str) -> tuple[list[int], list[str]]:
+    """Deletes records with all that was derived from them and all that they stand for; gives their ids and texts.
+
+    A stone stays for each: its id, kind and time, what was asked, and the proof's id.
+    """
+    ids = _with_derived(rows, _with_merged(rows, chosen))
     texts = _texts(rows, ids)
-    _delete(rows, ids)
+    now = times.now()
+    kinds = [rows.execute("SELECT kind FROM records WHERE id = ?", (i,)).fetchone()[0] for i in ids]
+    rows.executemany(
+        "INSERT INTO tombstones VALUES (?, ?, ?, ?, ?)", [(i, kind, now, what, proof) for i, kind in zip(ids, kinds, strict=True)]
+    )
+    delete(rows, ids)
     return ids, texts
 
 
-def _proof(store: Core, what: str, ids: Sequence[int], derived: int, states: int, texts: Sequence[str]) -> Erasure:
+def _proof(store: Core, proof: str, what: str, ids: Sequence[int], derived: int, states: int, texts: Sequence[str]) -> Erasure:
     """Purges the files and searches them."""
     store.recent.clear()
     files = tuple(store.backend.purge())
-    searched, found = _search(store, files, texts)
+    searched, found = _search(store, texts)
     moment = times.moment(times.now())
     assert moment is not None
     return Erasure(
-        id=uuid.uuid4().hex[:12], time=moment, what=what, ids=tuple(f"m{i}" for i in ids), derived=derived,
+        id=proof, time=moment, what=what, ids=tuple(f"m{i}" for i in ids), derived=derived,
         states=states, files=files, searched=searched, found=found,
+        beyond=tuple(getattr(store.backend, "beyond", ())),
     )  # fmt: skip
 
 
@@ -123,7 +135,7 @@ def _chosen(
     if id_ is not None:
         number = records.number(id_)
         if rows.execute("SELECT 1 FROM records WHERE id = ?", (number,)).fetchone() is None:
-            raise InputError(f"no memory {id_!r}: nothing was forgotten")
+            raise InputError(f"{kin.missing(rows, number)}; nothing was forgotten")
         return [number]
     names = [dict(scope)] if scope is not None else [{"user": name} for name in persons.handles(rows, person or "")]
     within = None if person is None and scope is None else _within(rows, names)
@@ -143,6 +155,18 @@ def _within(rows: Rows, names: Iterable[dict[str, str]]) -> set[int]:
     """The rows of all scopes that name all that one of these names."""
     found = rows.execute("SELECT id, name FROM scopes").fetchall()
     return {int(i) for i, name in found for wanted in names if wanted.items() <= dict(scopes.pairs_of(name)).items()}
+
+
+def _with_merged(rows: Rows, chosen: Sequence[int]) -> list[int]:
+    """The records, and those that were merged into them: they say the same, and would come back otherwise."""
+    out, edge = set(chosen), list(chosen)
+    while edge:
+        more = {
+            int(r[0]) for i in edge for r in rows.execute("SELECT record_id FROM consolidated WHERE into_id = ?", (i,)).fetchall()
+        }
+        edge = sorted(more - out)
+        out |= more
+    return sorted(out)
 
 
 def _with_derived(rows: Rows, chosen: Sequence[int]) -> list[int]:
@@ -169,10 +193,16 @@ def _states(rows: Rows, scope: scopes.Pairs | None, person: str | None) -> int:
     return sum(rows.execute("DELETE FROM values_ WHERE scope_id = ?", (s,)).rowcount for s in within)
 
 
-def _delete(rows: Rows, ids: Sequence[int]) -> None:
+def delete(rows: Rows, ids: Sequence[int]) -> None:
+    """Deletes records from all tables. What had gone to the archive because one of them stands for it comes back."""
     if not ids:
         return
     one = [(i,) for i in ids]
+    gone = set(ids)
+    for i in ids:
+        found = rows.execute("SELECT record_id, status FROM consolidated WHERE into_id = ?", (i,)).fetchall()
+        consolidate.restore(rows, [(int(r), int(status)) for r, status in found if r not in gone])
+        rows.execute("DELETE FROM consolidated WHERE into_id = ?", (i,))
     keys = {
         (int(r[0]), int(r[1]))
         for i in ids
@@ -215,11 +245,8 @@ def _sweep(rows: Rows) -> None:
     rows.execute(f"DELETE FROM scopes WHERE id NOT IN ({used})")
 
 
-def _search(store: Core, files: Sequence[str], texts: Sequence[str]) -> tuple[int, int]:
-    """How many texts were looked for in the files, and how many are in one of them still."""
-    path = getattr(store.backend, "path", None)
-    if not isinstance(path, Path):
-        return 0, 0
-    held = [(path.parent / name).read_bytes() for name in files if (path.parent / name).exists()]
-    wanted = {text.encode("utf-8", "replace") for text in texts}
-    return len(wanted), sum(any(text in data for data in held) for text in wanted)
+def _search(store: Core, texts: Sequence[str]) -> tuple[int, int]:
+    """How many texts were looked for in what makes up the store, and how many are in it still."""
+    holds = getattr(store.backend, "holds", None)
+    wanted = set(texts)
+    return (0, 0) if holds is None else (len(wanted), int(holds(wanted)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contextkit.errors import InputError
-from contextkit.memory import embed, nearness, scopes, times
+from contextkit.memory import embed, extractor, nearness, scopes, times
 from contextkit.memory import rows as records
 from contextkit.memory.admission import STORED, Offer, Verdict, verdict
 from contextkit.memory.extract import extract
@@ -100,7 +100,8 @@ def observe(store: MemoryStore, messages: Sequence[Mapping[str, Any]], scope: sc
         Decision(action="stored", reason=f"a fact in m{ids[at]}", id=f"m{n}", text=f.text, kind=f.kind)
         for (at, f), n in zip(facts, fact_ids, strict=True)
     ]
-    return decisions + found
+    asked = extractor.run(store, list(zip(ids, drafts, strict=True)), scopes.owner(pairs), [f for _, f in facts], given)
+    return decisions + found + asked
 
 
 def _verdicts(

@@ -5,14 +5,14 @@ The packer is the one that packs documents; here records become what it packs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from contextkit.context.pack import Packer, Unit
 from contextkit.context.render import Section, Source
 from contextkit.memory import times
 from contextkit.memory.embed import line
-from contextkit.memory.records import Recall
+from contextkit.memory.records import Kind, Memory, Recall
 
 if TYPE_CHECKING:
     from contextkit.memory.recall import Found
@@ -32,7 +32,7 @@ def pack(found: Sequence[Found], budget: int, counter: TokenCounter, now: int) -
         BudgetExceeded: not even the start of the best record fits.
     """
     sections: dict[object, list[tuple[int, Found]]] = {}
-    for rank, item in enumerate(found):
+    for rank, item in enumerate(_once(found)):
         sections.setdefault(_section(item), []).append((rank, item))
     pages = [_Page(number, items, now) for number, items in enumerate(sections.values())]
     units = [unit for page in pages for unit in page.units]
@@ -46,6 +46,16 @@ def pack(found: Sequence[Found], budget: int, counter: TokenCounter, now: int) -
     chosen = {unit.row for run in packed.runs for unit in run.units}
     delivered = [item.memory for page in pages for unit, item in zip(page.units, page.items, strict=True) if unit.row in chosen]
     return Recall.model_construct(text=packed.text, tokens=packed.tokens, budget=budget, items=tuple(delivered))
+
+
+def _once(found: Sequence[Found]) -> Iterator[Found]:
+    """What was found, without sentences of a better turn: a decision that is kept as it was said needs no room beside it."""
+    before: set[str] = set()
+    for item in found:
+        memory = item.memory
+        before.add(memory.id)
+        if item.turn.thread or memory.key is not None or len(memory.lineage) != 1 or memory.lineage[0] not in before:
+            yield item
 
 
 def _section(item: Found) -> object:
@@ -92,11 +102,19 @@ class _Page:
         until = f" to {times.shown(memory.valid_to)}" if memory.valid_to is not None else ""
         doubt = f" (in conflict with {', '.join(memory.conflicts)})" if memory.conflicts else ""
         origin = f", {memory.source.platform}" if memory.source.platform else ""
-        return f"{memory.id} {times.shown(since)}{until}, {times.age(times.micros(since), now)}{origin}: {text}{doubt}"
+        age = times.age(times.micros(since), now)
+        return f"{memory.id} {times.shown(since)}{until}, {age}{origin}{_digest(memory)}: {text}{doubt}"
 
     def text_of(self, start: int, end: int) -> str:
         """The text between two offsets; a run of turns begins with the id of its first."""
         return self._starts.get(start, "") + self._text[start:end]
+
+
+def _digest(memory: Memory) -> str:
+    """Of a digest of a conversation what it was made from."""
+    if memory.kind is not Kind.EPISODIC or len(memory.lineage) < 2:
+        return ""
+    return f", digest of {memory.lineage[0]} to {memory.lineage[-1]}"
 
 
 def _heading(item: Found, now: int) -> str:

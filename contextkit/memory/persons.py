@@ -81,6 +81,16 @@ def link(store: Core, handle: str, person: str, *, confirmed: bool, evidence: st
         return next(found for found in links(rows) if found.handle == handle)
 
 
+def confirm(store: Core, handle: str) -> Link:
+    """See `MemoryStore.confirm`."""
+    with store.reading() as rows:
+        held = next((found for found in links(rows) if found.handle == handle), None)
+    if held is None or held.confirmed:
+        state = "is not linked to anybody" if held is None else f"is {held.person!r} already"
+        raise InputError(f"{handle!r} {state}: links() lists what waits for a yes")
+    return link(store, handle, held.person, confirmed=True, evidence=held.evidence)
+
+
 def links(rows: Rows) -> list[Link]:
     """All links, by handle."""
     found = rows.execute("SELECT handle, person, confirmed, evidence FROM persons ORDER BY handle").fetchall()

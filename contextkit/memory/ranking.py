@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contextkit.catalog import postings
-from contextkit.memory.records import Kind
-from contextkit.memory.rows import KINDS
+from contextkit.memory.records import Kind, Status
+from contextkit.memory.rows import KINDS, STATUSES
 from contextkit.memory.times import DAY
 from contextkit.retrieval.scoring import share_of_best
 from contextkit.retrieval.terms import content_terms
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from contextkit.memory.columns import Columns
     from contextkit.protocols import Rows
 
-_DEPTH = 2000  # records that get the dearer signals
+_ARCHIVED = STATUSES.index(Status.ARCHIVED)
+_DEPTH = 2000  # records that get the dearer signals, at most
+_LEAST = 500  # and at least, where there are so many
 _REACH = 3  # turns on each side that count as around
+_MANY = 20_000  # records from which on not every one is scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Weights:
         recency: for what is new by the half-life of its kind.
         importance: for importance 1 over importance 0.
         trust: for trust 1 over trust 0.
+        archived: what is in the archive loses so much.
+        repeats: what says nearly the same as a better record loses so much.
         half_life: days after which what a kind's recency adds has halved; each use lengthens it.
     """
 
@@ -58,6 +63,8 @@ class Weights:
     recency: float = 0.1
     importance: float = 0.1
     trust: float = 0.3
+    archived: float = 0.3
+    repeats: float = 1.0
     half_life: dict[Kind, float] = field(
         default_factory=lambda: {Kind.WORKING: 1.0, Kind.EPISODIC: 30.0, Kind.SEMANTIC: 365.0, Kind.PROCEDURAL: 730.0}
     )
@@ -102,30 +109,62 @@ def question_terms(question: str) -> list[str]:
 
 
 def rank(
-    columns: Columns, rows: Rows, asked: Asked, seen: NDArray[np.bool_], weights: Weights
+    columns: Columns, rows: Rows, asked: Asked, seen: NDArray[np.bool_], weights: Weights, k: int = _DEPTH
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The best of the records seen: int64 ids and float32 scores, best first, ties by the newer id; at most 2,000."""
+    """The best of the records seen: int64 ids and float32 scores, best first, ties by the newer id; at most 2,000.
+
+    `k` is how many are wanted: of many records, so many more are looked at.
+    """
     ids = np.flatnonzero(seen)
     if not len(ids):
         return np.empty(0, np.int64), np.empty(0, np.float32)
-    query = asked.vectors.mean(axis=0)
-    if 2 * len(ids) > columns.size:  # reading all in order is faster than picking most
-        meaning = columns.vectors[: columns.size] @ query
-    else:
-        meaning = np.zeros(columns.size, np.float32)
-        meaning[ids] = columns.vectors[ids] @ query
     words = np.zeros(columns.size, np.float32)
     assert columns.lengths is not None
-    hit, bm25 = postings.search(rows, asked.terms, _DEPTH, seen, columns.lengths, 1.0)  # type: ignore[arg-type]  # as above
+    depth = _DEPTH if len(ids) <= _MANY else min(_DEPTH, max(_LEAST, 5 * k))
+    hit, bm25 = postings.search(rows, asked.terms, depth, seen, columns.lengths, 1.0, columns.having)  # type: ignore[arg-type]  # a connection's few methods
     words[hit] = share_of_best(bm25)
-    base = weights.meaning * meaning[ids] + weights.words * words[ids]
-    if len(ids) > _DEPTH:
-        ids = np.sort(ids[np.argpartition(-base, _DEPTH)[:_DEPTH]])
+    meaning, ids = _meaning(columns, asked.vectors.mean(axis=0), ids, hit, depth, seen)
+    if len(ids) > depth:
+        base = weights.meaning * meaning[ids] + weights.words * words[ids]
+        ids = np.sort(ids[np.argpartition(-base, depth)[:depth]])
     scores = _own(columns, asked, ids, weights) + weights.meaning * meaning[ids] + weights.words * words[ids]
     scores += _around(columns, ids, seen, weights.meaning_around * meaning + weights.words_around * words)
     scores = _with_neighbours(columns, ids, scores, weights.neighbour)
     order = np.lexsort((-ids, -scores))
     return ids[order], scores[order].astype(np.float32)
+
+
+def _meaning(
+    columns: Columns,
+    query: NDArray[np.float32],
+    ids: NDArray[np.int64],
+    hit: NDArray[np.int64],
+    depth: int,
+    seen: NDArray[np.bool_],
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Cosines by id, 0 where they were not needed, and the ids that may be among the best.
+
+    Of many records only those are scored that are near, or share words with the question, or stand beside one of these.
+    """
+    meaning = np.zeros(columns.size, np.float32)
+    if len(ids) <= _MANY:
+        if 2 * len(ids) > columns.size:  # reading all in order is faster than picking most
+            return columns.vectors[: columns.size] @ query, ids
+        meaning[ids] = columns.vectors[ids] @ query
+        return meaning, ids
+    near = columns.nearest(query, depth, seen)
+    chosen = np.zeros(columns.size, np.bool_)
+    chosen[near] = chosen[hit] = True
+    ids = np.flatnonzero(chosen)
+    for link in (columns.data["before"], columns.data["after"]):
+        at = ids
+        for _ in range(_REACH):
+            at = link[at]
+            chosen[at] = True
+    chosen[0] = False
+    scored = np.flatnonzero(chosen)
+    meaning[scored] = columns.vectors[scored] @ query
+    return meaning, ids
 
 
 def _own(columns: Columns, asked: Asked, ids: NDArray[np.int64], weights: Weights) -> NDArray[np.float32]:
@@ -136,12 +175,12 @@ def _own(columns: Columns, asked: Asked, ids: NDArray[np.int64], weights: Weight
     half = np.array([weights.half_life[k] for k in KINDS])[d["kind"][ids]] * (1 + np.log2(1 + d["uses"][ids]))
     out = weights.recency * np.exp2(-days / half)
     out += weights.importance * (columns.importance[ids] - 0.5) + weights.trust * (columns.trust[ids] - 1)
-    out += weights.asks * columns.asks[ids]
+    out += weights.asks * columns.asks[ids] - weights.archived * (columns.status[ids] == _ARCHIVED)
     if asked.speaker:
         out += weights.speaker * np.isin(d["source"][ids], list(asked.speaker))
     if asked.begin is not None and asked.until is not None:
         far = np.maximum(np.maximum(asked.begin - begin, begin - asked.until), 0) / DAY
-        width = 5 + (asked.until - asked.begin) / DAY / 3
+        width = 5 + min((asked.until - asked.begin) / DAY, 366) / 3
         out += weights.time * np.exp(-far / width)
     return np.asarray(out, np.float32)
 

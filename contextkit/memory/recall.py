@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contextkit.memory import ranking, scopes, times, when
+from contextkit.memory import diversity, ranking, scopes, times
 from contextkit.memory import rows as records
-from contextkit.memory.records import Kind, Memory, Status
+from contextkit.memory.records import Kind, Memory, Period, Status
 from contextkit.memory.rows import Turn
 from contextkit.memory.validity import Standing, standing
 
@@ -37,6 +37,7 @@ class Request:
         known: what was recorded by then.
         kinds: only these; None: all.
         archived: whether what has faded is looked at too.
+        period: the time that the question names, as `anchors` reads it; None: none.
     """
 
     query: str
@@ -46,6 +47,7 @@ class Request:
     known: int
     kinds: tuple[Kind, ...] | None
     archived: bool = False
+    period: Period | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +82,24 @@ def asked(rows: Rows, columns: Columns, embedder: Embedder, request: Request, se
             authors.setdefault(json.loads(body)[1], set()).add(number)
     found, bare = ranking.named(request.query, authors)
     questions = [request.query, bare] if found and bare else [request.query]
-    spans = when.find(request.query, request.known)
+    begin, until = _named_time(request)
     return ranking.Asked(
         vectors=embedder.embed_queries(questions),
         terms=ranking.question_terms(request.query),
         speaker=frozenset(authors[found[0]]) if len(found) == 1 else frozenset(),
-        begin=min((s.begin for s in spans), default=None),
-        until=max((s.until for s in spans), default=None),
+        begin=begin,
+        until=until,
         now=request.known,
     )
+
+
+def _named_time(request: Request) -> tuple[int | None, int | None]:
+    """From when until when the time is that the question names; of one without an end on a side, all there is."""
+    period = request.period
+    if period is None or not period.narrows:
+        return None, None
+    begin = 0 if period.begin is None else times.micros(period.begin)
+    return begin, times.FOREVER if period.until is None else times.micros(period.until)
 
 
 class Judge:
@@ -133,10 +144,14 @@ def run(rows: Rows, columns: Columns, embedder: Embedder, request: Request, weig
     d, n = columns.data, columns.size
     otherwise = request.known if request.at is None else at
     limit = at if at == otherwise else np.where(d["key"][:n] > 0, at, otherwise)
-    seen &= (d["valid_from"][:n] <= limit) & (limit < d["valid_to"][:n])
-    ids, scores = ranking.rank(columns, rows, question, seen, weights)
+    valid = (d["valid_from"][:n] <= limit) & (limit < d["valid_to"][:n])
+    if request.at is None and request.period is not None and request.period.narrows:
+        valid = _then(columns, question, valid, strict=request.period.anchor is not None)
+    seen &= valid
+    ids, scores = ranking.rank(columns, rows, question, seen, weights, request.k)
+    ids, scores = diversity.spread(rows, columns, ids, scores, weights.repeats)
     judge = Judge(columns, reach, at, request.known)
-    chosen = _choose([int(i) for i in ids], [float(s) for s in scores], judge, request.k)
+    chosen = _choose(ids.tolist(), scores.tolist(), judge, request.k)
     found = records.read(rows, [i for i, _, _ in chosen])
     out: list[Found] = []
     texts: set[tuple[str, str]] = set()
@@ -156,6 +171,22 @@ def _moment(request: Request, question: ranking.Asked) -> int:
     if question.until is not None and question.until <= request.known:
         return question.until - 1
     return request.known
+
+
+def _then(columns: Columns, asked: ranking.Asked, valid: NDArray[np.bool_], *, strict: bool) -> NDArray[np.bool_]:
+    """Which records may be true of the time that a question names, bool (size,).
+
+    Of a record without a key, that is no talk and whose validity was told, that decides: it was valid at some moment of that
+    time; or is now, where the time is not that of an event (`strict`). Everything else is as it was in `valid`.
+    """
+    d, n = columns.data, columns.size
+    begin = d["valid_from"][:n]
+    told = (np.abs(d["recorded_at"][:n] - begin) > times.DAY) | (d["valid_to"][:n] < times.FOREVER)
+    told &= (d["kind"][:n] != records.KINDS.index(Kind.EPISODIC)) & (d["key"][:n] == 0)
+    assert asked.begin is not None
+    assert asked.until is not None
+    then = (begin < asked.until) & (d["valid_to"][:n] > asked.begin)
+    return np.asarray(np.where(told, then if strict else then | valid, valid), np.bool_)
 
 
 def _choose(ids: Sequence[int], scores: Sequence[float], judge: Judge, k: int) -> list[tuple[int, float, Standing | None]]:

@@ -25,7 +25,7 @@ class Status(StrEnum):
 
     PENDING waits for a yes; ACTIVE is believed; SUPERSEDED was replaced by newer knowledge (still true of its time);
     QUARANTINED held instructions from a source that may not give any; ARCHIVED has faded or went into a digest, and is found only
-    when asked for.
+    when asked for, after what is active; FORGOTTEN was erased: its id, its kind, the time and the reason are left, no text.
     """
 
     PENDING = "pending"
@@ -33,6 +33,7 @@ class Status(StrEnum):
     SUPERSEDED = "superseded"
     QUARANTINED = "quarantined"
     ARCHIVED = "archived"
+    FORGOTTEN = "forgotten"
 
 
 class _Record(BaseModel):
@@ -110,6 +111,29 @@ class Memory(_Record):
     conflicts: tuple[str, ...] = ()
 
 
+class Period(_Record):
+    """The time that a question is about.
+
+    Attributes:
+        phrase: the words that name it.
+        begin: from when; None: no beginning.
+        until: until when, exclusive; None: no end.
+        anchor: id of the record that tells of the event which the phrase names; None: it names a time, or nothing tells of it.
+        told: how the phrase was read, in one line; where nothing known tells of the event, that the time is not narrowed.
+    """
+
+    phrase: str
+    begin: datetime | None = None
+    until: datetime | None = None
+    anchor: str | None = None
+    told: str
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it says anything of the time."""
+        return self.begin is not None or self.until is not None
+
+
 class Recall(_Record):
     """What a recall packed.
 
@@ -118,12 +142,14 @@ class Recall(_Record):
         tokens: of `text`.
         budget: the most that `tokens` may be.
         items: the records in it, in delivered order.
+        period: the time that the question names, as it was read; None where it names none.
     """
 
     text: str
     tokens: int
     budget: int
     items: tuple[Memory, ...]
+    period: Period | None = None
 
 
 class Decision(_Record):

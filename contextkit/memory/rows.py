@@ -9,9 +9,12 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cache, partial
+from itertools import count, repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contextkit.catalog import postings
 from contextkit.catalog.codec import PASSAGES, codec
@@ -36,6 +39,7 @@ HELD = (ACTIVE, SUPERSEDED)
 """What may be believed of some time."""
 
 _WHITE = re.compile(r"\W+")
+_NO_PLACE: Iterator[int] = repeat(0)  # of a record in no thread
 
 
 @dataclass(slots=True)
@@ -134,33 +138,31 @@ def insert(rows: Rows, drafts: Sequence[Draft], vectors: NDArray[np.float32]) ->
     moment, seq = clock(rows, n), next_seq(rows, n)
     size = codec(PASSAGES).size(vectors.shape[1])
     data = codec(PASSAGES).encode(vectors)
+    names = _names(rows, drafts)
     written: list[tuple[Any, ...]] = []
     bodies: list[list[str]] = []
     headers: list[list[str]] = []
     marks: list[tuple[int, int]] = []
-    for i, draft in enumerate(drafts):
+    for i, (draft, own) in enumerate(zip(drafts, names, strict=True)):
         found = terms(draft.text)
         bodies.append(found)
         headers.append(terms(draft.source.author))
-        scope = scope_id(rows, draft.scope)
+        source = draft.source
         written.append(
             (
-                first + i,
-                seq + i,
-                scope,
-                *_stored(rows, draft, scope),
-                moment + i,
-                *_rest(rows, draft),
+                first + i, seq + i, own.scope, own.thread, own.place, own.key, draft.valid_from, draft.valid_to, moment + i,
+                KINDS.index(draft.kind), STATUSES.index(draft.status), draft.text, draft.trust, draft.importance, own.source,
+                source.conversation, source.message_id, source.start, source.end, same_words(draft.text),
                 data[i * size : (i + 1) * size],
             )
-        )
+        )  # fmt: skip
         marks += [(band, first + i) for band in bands(scopes.name_of(scopes.owner(draft.scope)), found)]
     columns = (
         "id, seq, scope_id, thread_id, place, key_id, valid_from, valid_to, recorded_at, kind, status, text, trust, importance, "
         "source_id, conversation, message_id, first, last, hash, vector, void, uses"
     )
     rows.executemany(f"INSERT INTO records ({columns}) VALUES ({', '.join('?' * 21)}, 0, 0)", written)
-    rows.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", marks)
+    rows.executemany("INSERT INTO bands VALUES (?, ?) ON CONFLICT DO NOTHING", marks)
     rows.executemany(
         "INSERT INTO lineage VALUES (?, ?)", [(first + i, p) for i, d in enumerate(drafts) for p in sorted(set(d.lineage))]
     )
@@ -170,24 +172,34 @@ def insert(rows: Rows, drafts: Sequence[Draft], vectors: NDArray[np.float32]) ->
     return list(range(first, first + n))
 
 
-def _stored(rows: Rows, draft: Draft, scope: int) -> tuple[object, ...]:
-    """thread, place, key, validity."""
-    key = None if draft.key is None else _known(rows, "keys", ("subject", "attribute"), draft.key)
-    if draft.thread is None:
-        return None, 0, key, draft.valid_from, draft.valid_to
-    thread = thread_id(rows, scope, draft.thread)
-    place = rows.execute("UPDATE threads SET turns = turns + 1 WHERE id = ? RETURNING turns", (thread,)).fetchone()[0]
-    return thread, place, key, draft.valid_from, draft.valid_to
+class _Names(NamedTuple):
+    """The rows of what a record names, and its place in its thread."""
+
+    scope: int
+    thread: int | None
+    place: int
+    key: int | None
+    source: int
 
 
-def _rest(rows: Rows, draft: Draft) -> tuple[object, ...]:
-    source = draft.source
-    voice = json.dumps([source.platform, source.author, source.role], ensure_ascii=False)
-    return (
-        KINDS.index(draft.kind), STATUSES.index(draft.status), draft.text, draft.trust, draft.importance,
-        _known(rows, "sources", ("body",), (voice,)), source.conversation, source.message_id, source.start, source.end,
-        same_words(draft.text),
-    )  # fmt: skip
+def _names(rows: Rows, drafts: Sequence[Draft]) -> list[_Names]:
+    """What each draft names, made where it is new; each name is looked up once, and each thread lengthened once."""
+    scope_of = cache(partial(scope_id, rows))
+    key_of = cache(partial(_known, rows, "keys", ("subject", "attribute")))
+    source_of = cache(partial(_known, rows, "sources", ("body",)))
+    turns = Counter((d.scope, d.thread) for d in drafts if d.thread is not None)
+    threads: dict[tuple[scopes.Pairs, str | None], tuple[int, Iterator[int]]] = {}
+    for (scope, name), more in turns.items():
+        thread = thread_id(rows, scope_of(scope), str(name))
+        last = rows.execute("UPDATE threads SET turns = turns + ? WHERE id = ? RETURNING turns", (more, thread)).fetchone()[0]
+        threads[scope, name] = thread, count(int(last) - more + 1)
+    out = []
+    for draft in drafts:
+        voice = json.dumps([draft.source.platform, draft.source.author, draft.source.role], ensure_ascii=False)
+        within, places = threads.get((draft.scope, draft.thread), (None, _NO_PLACE))
+        key = None if draft.key is None else key_of(draft.key)
+        out.append(_Names(scope_of(draft.scope), within, next(places), key, source_of((voice,))))
+    return out
 
 
 def judge(rows: Rows, key: int, scope: int, known: int) -> None:

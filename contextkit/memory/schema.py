@@ -1,4 +1,5 @@
-"""The tables of a memory, in SQL that SQLite's dialect; no row is read or written here but `state` at creation.
+"""The tables of a memory, in SQLite's dialect (`pgtables.py` has them in PostgreSQL's); no row is read or written here but
+`state` at creation.
 
 Times are microseconds since 1970. `records.seq` is drawn anew whenever a row is written, so that a reader that keeps columns in
 memory asks only for what changed. A turn's thread and place say which turns stand beside it.
@@ -6,13 +7,29 @@ memory asks only for what changed. A turn's thread and place say which turns sta
 
 from __future__ import annotations
 
-FORMAT = 1
+FORMAT = 2
 """A memory with a higher one is refused."""
 
 APPLICATION_ID = 0x636B6D65  # "ckme": tells a memory from any other SQLite file
 
+UPGRADES = {
+    1: """
+CREATE TABLE identity (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO identity SELECT key, value FROM state WHERE key = 'embedder';
+DELETE FROM state WHERE key = 'embedder';
+ALTER TABLE consolidated ADD COLUMN into_id INTEGER;
+CREATE INDEX consolidated_by_into ON consolidated (into_id) WHERE into_id IS NOT NULL;
+CREATE TABLE tombstones (
+    id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, time INTEGER NOT NULL, reason TEXT NOT NULL, proof TEXT NOT NULL
+) STRICT;
+""",
+}
+"""From a format to the next one; whoever changes `TABLES` after a release raises FORMAT and adds a step."""
+
 TABLES = """
-CREATE TABLE state (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+CREATE TABLE state (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE identity (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE scopes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT NOT NULL) STRICT;
 CREATE INDEX scopes_by_owner ON scopes (owner);
@@ -66,8 +83,13 @@ CREATE TABLE persons (
 CREATE INDEX persons_by_person ON persons (person);
 
 CREATE TABLE consolidated (
-    run TEXT NOT NULL, record_id INTEGER NOT NULL, status INTEGER NOT NULL, PRIMARY KEY (run, record_id)
+    run TEXT NOT NULL, record_id INTEGER NOT NULL, status INTEGER NOT NULL, into_id INTEGER, PRIMARY KEY (run, record_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX consolidated_by_into ON consolidated (into_id) WHERE into_id IS NOT NULL;
+
+CREATE TABLE tombstones (
+    id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, time INTEGER NOT NULL, reason TEXT NOT NULL, proof TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE limits (scope TEXT PRIMARY KEY, days REAL NOT NULL) STRICT, WITHOUT ROWID;
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from contextkit.errors import InputError, StateConflict
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextkit.types import JSON
 
 _LONGEST = 1_000_000
+_ALL = 2**62
 _LAST = "\U0010ffff"
 
 
@@ -92,21 +93,39 @@ def listed(rows: Rows, prefix: str, after: str, limit: int | None, *, newest: bo
     beyond = "name < ?" if newest and after else "name > ?"
     found = rows.execute(
         f"SELECT name, body, version FROM values_ WHERE name >= ? AND name < ? AND {beyond} ORDER BY name {order} LIMIT ?",
-        (prefix, prefix + _LAST, after, -1 if limit is None else limit),
+        (prefix, prefix + _LAST, after, _ALL if limit is None else limit),
     )
     return [Kept(name, json.loads(body), int(version)) for name, body, version in found.fetchall()]
 
 
 def put_all(store: Core, values: Mapping[str, JSON], scope: scopes.Pairs | None) -> None:
     """Stores the values in one transaction, None removing one; see `MemoryStore.put_states`."""
-    bodies = {_named(name): None if value is None else _body(name, value) for name, value in values.items()}
+    bodies = _bodies(values)
     with store.writing() as rows:
-        of = None if scope is None else records.scope_id(rows, scope)
-        for name, body in bodies.items():
-            if body is None:
-                rows.execute("DELETE FROM values_ WHERE name = ?", (name,))
-            else:
-                _write(rows, name, of, _next(rows, name, None), body)
+        _put_all(rows, bodies, scope)
+
+
+def change_all(
+    store: Core, prefix: str, change: Callable[[Kept | None], Mapping[str, JSON]], scope: scopes.Pairs | None
+) -> Kept | None:
+    """The last value under a prefix, and what `change` makes of it stored with it; see `MemoryStore.change_states`."""
+    with store.writing() as rows:
+        last = next(iter(listed(rows, prefix, "", 1, newest=True)), None)
+        _put_all(rows, _bodies(change(last)), scope)
+    return last
+
+
+def _bodies(values: Mapping[str, JSON]) -> dict[str, str | None]:
+    return {_named(name): None if value is None else _body(name, value) for name, value in values.items()}
+
+
+def _put_all(rows: Rows, bodies: Mapping[str, str | None], scope: scopes.Pairs | None) -> None:
+    of = None if scope is None else records.scope_id(rows, scope)
+    for name, body in bodies.items():
+        if body is None:
+            rows.execute("DELETE FROM values_ WHERE name = ?", (name,))
+        else:
+            _write(rows, name, of, _next(rows, name, None), body)
 
 
 def _named(name: str) -> str:

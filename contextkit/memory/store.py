@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 from contextkit.errors import InputError
 from contextkit.memory import arguments, kin, recall, scopes, times
 from contextkit.memory import rows as records
 from contextkit.memory.care import Care
-from contextkit.memory.records import Decision, Kind, Memory, Recall, Source
+from contextkit.memory.recall import Request
+from contextkit.memory.records import Decision, Kind, Memory, Period, Recall, Source
 from contextkit.memory.rows import Draft
 from contextkit.memory.times import Time
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from contextkit.protocols import Rows
 
 _WORKING_SET = 400  # records that are offered to the packer
+_NOW = -times.FOREVER  # stands for the moment that the rows are read at
 
 
 class MemoryStore(Care):
@@ -209,7 +212,7 @@ class MemoryStore(Care):
         number = records.number(id_)
         found = rows.execute("SELECT void, key_id, scope_id FROM records WHERE id = ?", (number,)).fetchone()
         if found is None:
-            raise InputError(f"no memory {id_!r}: history and recall show the ids there are")
+            raise InputError(kin.missing(rows, number))
         if found[0]:
             raise InputError(f"{id_} was replaced or taken back already: history(id={id_!r}) shows by what")
         moment = records.clock(rows, 1)
@@ -244,7 +247,14 @@ class MemoryStore(Care):
         Raises:
             InputError: an argument that cannot work.
         """
-        return [found.memory for found in self._recall(query, scope, k, as_of, known_at, kinds, archived)]
+        return [found.memory for found in self._recall(query, scope, k, as_of, known_at, kinds, archived)[0]]
+
+    def period(self, query: str, *, scope: scopes.Scope, known_at: Time | None = None) -> Period | None:
+        """The time that a question names, as `recall` reads it, with the record that tells of its event; None for none."""
+        request = self._request(query, scope, 1, None, known_at, None, archived=False)
+        with self.reading() as rows:
+            found: Period | None = self._asked(rows, request).period
+        return found
 
     def recall_packed(
         self,
@@ -268,8 +278,8 @@ class MemoryStore(Care):
 
         if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
             raise InputError(f"budget must be a whole number of tokens above 0, not {budget!r}")
-        found = self._recall(query, scope, _WORKING_SET, as_of, known_at, kinds, archived=False, used=False)
-        packed = pack(found, budget, counter_for(model), times.now())
+        found, period = self._recall(query, scope, _WORKING_SET, as_of, known_at, kinds, archived=False, used=False)
+        packed = pack(found, budget, counter_for(model), times.now()).model_copy(update={"period": period})
         self._note_use([records.number(m.id) for m in packed.items])
         self.recent.append(packed.text)
         return packed
@@ -292,23 +302,36 @@ class MemoryStore(Care):
         archived: bool,  # noqa: FBT001 - passed on as it was given
         *,
         used: bool = True,
-    ) -> list[Found]:
+    ) -> tuple[list[Found], Period | None]:
+        request = self._request(query, scope, k, as_of, known_at, kinds, archived)
+        with self.reading() as rows:
+            request = self._asked(rows, request)
+            found = recall.run(rows, self.columns(rows), self.embedder, request, self.weights)
+        if used:
+            self._note_use([records.number(f.memory.id) for f in found])
+        return found, request.period
+
+    def _request(
+        self, query: str, scope: scopes.Scope, k: int, as_of: Time | None, known_at: Time | None,
+        kinds: Sequence[Kind | str] | None, archived: bool,  # noqa: FBT001 - passed on as it was given
+    ) -> Request:  # fmt: skip
+        """What is asked, checked; the person's names and the present moment are still to be filled in."""
         if not isinstance(query, str) or not query.strip():
             raise InputError(f"the query {query!r} is empty: say what to recall")
         if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= 1000:
             raise InputError(f"k must be a whole number from 1 to 1,000, not {k!r}")
-        reader = scopes.checked(scope)
         known = times.optional(known_at, "known_at")
         wanted = None if kinds is None else tuple(arguments.kind(kind) for kind in ([kinds] if isinstance(kinds, str) else kinds))
-        with self.reading() as rows:
-            request = recall.Request(
-                query, self._forms(rows, reader), k, times.optional(as_of, "as_of"), self._now(rows) if known is None else known,
-                wanted, archived,
-            )  # fmt: skip
-            found = recall.run(rows, self.columns(rows), self.embedder, request, self.weights)
-        if used:
-            self._note_use([records.number(f.memory.id) for f in found])
-        return found
+        at = times.optional(as_of, "as_of")
+        return Request(query, (scopes.checked(scope),), k, at, _NOW if known is None else known, wanted, archived)
+
+    def _asked(self, rows: Rows, request: Request) -> Request:
+        """The request with the person's names, the moment where none is asked for, and the time that the question names."""
+        from contextkit.memory.anchors import period
+
+        known = self._now(rows) if request.known == _NOW else request.known
+        request = replace(request, reader=self._forms(rows, request.reader[0]), known=known)
+        return replace(request, period=period(rows, self.columns(rows), self.embedder, request))
 
     def _now(self, rows: Rows) -> int:
         """This moment, but never before what was recorded last."""
@@ -321,13 +344,14 @@ class MemoryStore(Care):
         return forms(rows, reader)
 
     def get(self, id: str) -> Memory:  # noqa: A002 - the word that users know
-        """The record with that id, as stored. Raises InputError where there is none."""
+        """The record with that id, as stored; of a forgotten one what is left of it. Raises InputError where there is none."""
         number = records.number(id)
         with self.reading() as rows:
             found = records.read(rows, [number])
-        if not found:
-            raise InputError(f"no memory {id!r}: history and recall show the ids there are")
-        return found[number][0]
+            stone = None if found else kin.forgotten(rows, number)
+            if not found and stone is None:
+                raise InputError(kin.missing(rows, number))
+        return stone or found[number][0]
 
     def history(
         self,
@@ -340,7 +364,7 @@ class MemoryStore(Care):
 
         Args:
             key: (subject, attribute) or "subject/attribute".
-            id: of a record; either this or the key.
+            id: of a record; either this or the key. Of a forgotten one there is its stone: no text, and the status "forgotten".
             scope: only what this scope sees; None: all.
 
         Raises:
@@ -351,7 +375,10 @@ class MemoryStore(Care):
         with self.reading() as rows:
             ids = kin.family(rows, records.number(id)) if id is not None else kin.of_key(rows, arguments.key(key) or ("", ""))
             if id is not None and not ids:
-                raise InputError(f"no memory {id!r}")
+                stone = kin.forgotten(rows, records.number(id))
+                if stone is None:
+                    raise InputError(kin.missing(rows, records.number(id)))
+                return [stone]
             if scope is not None:
                 reach = recall.reachable(rows, self._forms(rows, scopes.checked(scope)))
                 ids = [i for i in ids if rows.execute("SELECT scope_id FROM records WHERE id = ?", (i,)).fetchone()[0] in reach]

@@ -59,6 +59,11 @@ Part = dict[str, str | None]
 _Range = tuple[datetime, datetime]
 
 
+def number(word: str) -> int:
+    """The number that a word or digits say; 0 where they say none."""
+    return _NUMBERS.get(word.lower(), 0) or (int(word) if word.isdigit() else 0)
+
+
 def _day(at: datetime) -> datetime:
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
@@ -145,18 +150,102 @@ def _ago(part: Part, at: datetime) -> _Range:
     return datetime(at.year - count, 1, 1, tzinfo=UTC), datetime(at.year - count + 1, 1, 1, tzinfo=UTC)
 
 
+def _coming(part: Part, at: datetime) -> _Range:
+    """The next such day of the week."""
+    return _relative({**part, "which": "coming"}, at)
+
+
+def _days_beside(part: Part, at: datetime) -> _Range:
+    begin = _day(at) + timedelta(days=-2 if part["beside"] == "before yesterday" else 2)
+    return begin, begin + timedelta(days=1)
+
+
+def _ahead(part: Part, at: datetime) -> _Range:
+    """A time so many units on: a day, the week around it, a month, a year."""
+    count = number(str(part["count"]))
+    unit = str(part["unit"])
+    if unit == "day":
+        begin = _day(at) + timedelta(days=count)
+        return begin, begin + timedelta(days=1)
+    if unit == "week":
+        begin = _day(at) + timedelta(weeks=count)
+        return begin - timedelta(days=3), begin + timedelta(days=4)
+    if unit == "month":
+        return _month(at, count), _month(at, count + 1)
+    return datetime(at.year + count, 1, 1, tzinfo=UTC), datetime(at.year + count + 1, 1, 1, tzinfo=UTC)
+
+
+def _span_back(part: Part, at: datetime) -> _Range:
+    """The last so many days, weeks, months or years, today included."""
+    count = (
+        number(part["count"] or "a") * {"day": 1, "week": 7, "month": 30, "year": 366 if _leap(at) else 365}[str(part["unit"])]
+    )
+    end = _day(at) + timedelta(days=1)
+    return end - timedelta(days=count), end
+
+
+def _leap(at: datetime) -> bool:
+    """Whether the year before a moment has a 29 February in it."""
+    return (at - at.replace(year=at.year - 1, day=min(at.day, 28))).days > 365
+
+
+def _part_of_month(part: Part, at: datetime) -> _Range:
+    begin, until = _of_month(part, at)
+    first, second = begin + timedelta(days=10), begin + timedelta(days=20)
+    return {"b": (begin, first), "s": (begin, first), "e": (begin, first), "m": (first, second), "l": (second, until)}[
+        "l" if part["third"] in ("end", "late") else str(part["third"])[0]
+    ]
+
+
+def _quarter(part: Part, at: datetime) -> _Range:
+    del at
+    name = str(part["quarter"] or part["quarter2"])
+    quarter = int(name) if name.isdigit() else ("first", "second", "third", "fourth").index(name) + 1
+    begin = datetime(int(part["year"] or 0), 3 * quarter - 2, 1, tzinfo=UTC)
+    return begin, _month(begin, 3)
+
+
+_FEASTS = {"christmas eve": (12, 24), "christmas": (12, 25), "new year's eve": (12, 31), "new year's day": (1, 1), "halloween": (10, 31),
+           "valentine's day": (2, 14)}  # fmt: skip
+
+
+def _feast(part: Part, at: datetime) -> _Range:
+    """The last one there was, or the one of the year that is told."""
+    month, day = _FEASTS[str(part["feast"]).replace("’", "'")]
+    year = int(part["year"] or 0) or (at.year if (month, day) <= (at.month, at.day) else at.year - 1)
+    begin = datetime(year, month, day, tzinfo=UTC)
+    return begin, begin + timedelta(days=1)
+
+
 _UNITS = "|".join(("week", "weekend", "month", "year", *_DAYS, *_SEASONS))
 _RULES: list[tuple[re.Pattern[str], Callable[[Part, datetime], _Range]]] = [
     (re.compile(pattern, re.IGNORECASE), resolve)
     for pattern, resolve in (
         (r"\b(?P<year>(?:19|20)\d\d)-(?P<m>0[1-9]|1[0-2])(?:-(?P<d>[0-3]\d))?(?!-?\d)", _iso),
+        (r"(?<![\d.])(?P<d>[0-3]?\d)\.(?P<m>0?[1-9]|1[0-2])\.(?P<year>(?:19|20)\d\d)(?![\d.]\d|\d)", _iso),
+        (r"\bthe day (?P<beside>before yesterday|after tomorrow)\b", _days_beside),
+        (rf"\bin {_COUNT} (?P<unit>day|week|month|year)s?\b(?! ago)", _ahead),
+        (rf"\b{_COUNT} (?P<unit>day|week|month|year)s? from (?:now|today)\b", _ahead),
+        (rf"\b(?:in|over|during|for|within) the (?:last|past) (?:{_COUNT} )?(?P<unit>day|week|month|year)s?\b", _span_back),
+        (
+            rf"\b(?P<third>beginning|start|early|middle|mid|late|end)(?: of| in|-)? {_MONTH}(?:,? (?:of )?{_YEAR})?\b(?! \d)".replace(
+                "|-)? ", "|-)? ?"
+            ),
+            _part_of_month,
+        ),
+        (rf"\b(?:Q(?P<quarter>[1-4])|(?:the )?(?P<quarter2>first|second|third|fourth) quarter)(?: of)?,? {_YEAR}\b", _quarter),
+        (
+            rf"\b(?:at|on|over|for|since|before|after|by|until|last)(?: last)? (?P<feast>christmas eve|christmas|new year['’]s eve|new year['’]s day|halloween|valentine['’]s day)\b(?:,? {_YEAR})?",
+            _feast,
+        ),
         (rf"\b{_DAY}(?: of)? {_MONTH}(?:,? {_YEAR})?\b", _date),
         (rf"\b{_MONTH} {_DAY}\b(?:,? {_YEAR})?", _date),
         (rf"\b{_MONTH},? (?:of )?{_YEAR}\b", _of_month),
-        (rf"\b(?:in|since|during|until|by|(?P<which>last|next)) {_MONTH}(?P<year>)\b(?! \d)", _of_month),
-        (rf"\b(?:in|since|during|until|by|from) {_YEAR}\b", _year),
-        (r"\b(?P<near>yesterday|last night|today|tonight|this morning|tomorrow)\b", _near),
+        (rf"\b(?:in|since|during|until|by|from|before|after|(?P<which>last|next)) {_MONTH}(?P<year>)\b(?! \d)", _of_month),
+        (rf"\b(?:in|since|during|until|by|from|before|after) {_YEAR}\b", _year),
+        (r"\b(?P<near>yesterday|last night|today|tonight|this morning|this afternoon|this evening|tomorrow)\b", _near),
         (rf"\b(?P<which>last|this|next|previous|past|coming) (?P<unit>{_UNITS})\b", _relative),
+        (rf"\b(?:by|until|till|due) (?P<unit>{'|'.join(_DAYS)})\b", _coming),
         (rf"\b(?P<which>on) (?P<unit>{'|'.join(_DAYS)})\b", _relative),
         (rf"\b{_COUNT} (?P<unit>day|week|month|year)s? ago\b", _ago),
     )

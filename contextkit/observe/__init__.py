@@ -1,1 +1,1 @@
-"""What happened: stored receipts."""
+"""What happened: stored receipts, how they differ, what calls cost and what came of them."""

@@ -25,6 +25,8 @@ class ReceiptDifference(Record):
         removed: runs of text that only a delivers.
         left_out: refs that only b left out.
         brought_back: refs that only a left out.
+        memories_added: ids of memory records that only b delivers.
+        memories_removed: ids of memory records that only a delivers.
         dollars: (before, after), None where not known.
     """
 
@@ -37,6 +39,8 @@ class ReceiptDifference(Record):
     removed: tuple[tuple[str, int, int], ...]
     left_out: tuple[str, ...]
     brought_back: tuple[str, ...]
+    memories_added: tuple[str, ...] = ()
+    memories_removed: tuple[str, ...] = ()
     dollars: tuple[float | None, float | None]
 
 
@@ -55,6 +59,7 @@ def receipt_difference(a: Receipt, b: Receipt) -> ReceiptDifference:
     }
     runs_a, runs_b = _runs(a), _runs(b)
     refs_a, refs_b = _refs(a), _refs(b)
+    memories_a, memories_b = _memories(a), _memories(b)
     return ReceiptDifference(
         a=a.id,
         b=b.id,
@@ -65,6 +70,8 @@ def receipt_difference(a: Receipt, b: Receipt) -> ReceiptDifference:
         removed=tuple(r for r in runs_a if r not in runs_b),
         left_out=tuple(r for r in refs_b if r not in refs_a),
         brought_back=tuple(r for r in refs_a if r not in refs_b),
+        memories_added=tuple(m for m in memories_b if m not in memories_a),
+        memories_removed=tuple(m for m in memories_a if m not in memories_b),
         dollars=(getattr(a, "dollars", None), getattr(b, "dollars", None)),
     )
 
@@ -81,3 +88,7 @@ def _runs(receipt: Receipt) -> dict[tuple[str, int, int], None]:
 
 def _refs(receipt: Receipt) -> dict[str, None]:
     return dict.fromkeys(i.ref for i in receipt.left_out) if isinstance(receipt, AgentReceipt) else {}
+
+
+def _memories(receipt: Receipt) -> dict[str, None]:
+    return dict.fromkeys(i.id for i in receipt.memories if i.id) if isinstance(receipt, AgentReceipt) else {}

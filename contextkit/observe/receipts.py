@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 import threading
 import warnings
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zstandard
 
-from contextkit.errors import InputError
+from contextkit.errors import InputError, ReadOnlyIndex
+from contextkit.observe.costs import TABLE, Cost, Outcome, costs, note_call, report
 
 if TYPE_CHECKING:
     from contextkit.context.packet import Receipt
@@ -50,6 +52,7 @@ class ReceiptStore:
                     "INSERT OR REPLACE INTO receipts (id, created, question, body) VALUES (?, ?, ?, ?)",
                     (receipt.id, receipt.created, receipt.question, body),
                 )
+                note_call(c, receipt)
                 c.execute("DELETE FROM receipts WHERE number <= (SELECT max(number) FROM receipts) - ?", (KEPT,))
         except sqlite3.Error as error:
             warnings.warn(f"the receipt {receipt.id} was not stored in {self._path}: {error}", stacklevel=2)
@@ -85,27 +88,68 @@ class ReceiptStore:
             rows = c.execute("SELECT body FROM receipts ORDER BY number DESC LIMIT ?", (limit,)).fetchall()
         return [_read(body) for (body,) in rows]
 
-    def prune(self, *, older_than: float | None = None, keep: int | None = None) -> int:
-        """Deletes receipts that are older than that many seconds, and all but the last `keep`; gives how many went.
+    def report(
+        self, receipt_id: str | None, *, success: bool | None = None, task: str | None = None, cost: float | None = None
+    ) -> Outcome:
+        """Notes what came of a call; gives all that is known of it. What is None keeps what was reported before.
 
         Raises:
-            InputError: neither is given, or one is negative.
+            InputError: there is no such receipt, nothing is reported, or a value cannot work.
+            ReadOnlyIndex: the store is open for reading.
         """
-        if older_than is None and keep is None:
-            raise InputError("say what to prune: receipts older than some seconds, or all but the last few")
-        if (older_than is not None and older_than < 0) or (keep is not None and keep < 0):
-            raise InputError(f"older_than and keep must not be negative: {older_than}, {keep}")
+        if self._read_only:
+            raise ReadOnlyIndex(f"{self._path} is open for reading: an outcome cannot be stored; open the index for writing")
+        receipt = self.get(receipt_id)
+        with self._lock, self._open() as c:
+            return report(c, receipt, _stamp(datetime.now(UTC)), success=success, task=task, cost=cost)
+
+    def costs(self, by: str = "agent") -> list[Cost]:
+        """What calls cost and what came of them, by "agent", "task" or "model", the dearest first; empty where none was made.
+
+        Raises:
+            InputError: by anything else.
+        """
+        if not self._path.exists():
+            with closing(sqlite3.connect(":memory:")) as c:
+                c.execute(TABLE)
+                return costs(c, by)
+        with self._lock, self._open() as c:
+            if not c.execute("SELECT 1 FROM sqlite_master WHERE name = 'calls'").fetchone():
+                return []  # a file of an older version, open for reading
+            return costs(c, by)
+
+    def prune(self, *, older_than: float | None = None, keep: int | None = None, max_bytes: int | None = None) -> int:
+        """Deletes receipts, the oldest first; gives how many went. What calls cost goes only with its age.
+
+        Args:
+            older_than: seconds; older receipts go, and what is noted of the cost and outcome of calls so old.
+            keep: all but the last so many go.
+            max_bytes: the oldest go until all receipts together have at most so many bytes as stored.
+
+        Raises:
+            InputError: nothing is given, or a value is negative.
+        """
+        limits = {"older_than": older_than, "keep": keep, "max_bytes": max_bytes}
+        if all(value is None for value in limits.values()):
+            raise InputError("say what to prune: receipts older than some seconds, all but the last few, or all over some bytes")
+        for name, value in limits.items():
+            if value is not None and value < 0:
+                raise InputError(f"{name} must not be negative: {value}")
         if self._read_only or not self._path.exists():
             return 0
         gone = 0
         with self._lock, self._open() as c:
             if older_than is not None:
                 limit = datetime.now(UTC) - timedelta(seconds=older_than)
-                stamp = limit.isoformat(timespec="milliseconds")
-                gone += c.execute("DELETE FROM receipts WHERE created < ?", (stamp,)).rowcount
+                gone += c.execute("DELETE FROM receipts WHERE created < ?", (_stamp(limit),)).rowcount
+                c.execute("DELETE FROM calls WHERE created < ?", (_stamp(limit),))
             if keep is not None:
                 last = "SELECT number FROM receipts ORDER BY number DESC LIMIT ?"
                 gone += c.execute(f"DELETE FROM receipts WHERE number NOT IN ({last})", (keep,)).rowcount
+            if max_bytes is not None:
+                sizes = "SELECT number, sum(length(body)) OVER (ORDER BY number DESC) AS total FROM receipts"
+                over = f"SELECT number FROM ({sizes}) WHERE total > ?"
+                gone += c.execute(f"DELETE FROM receipts WHERE number IN ({over})", (max_bytes,)).rowcount
         with self._lock:
             self._open().execute("VACUUM")
         return gone
@@ -127,7 +171,13 @@ class ReceiptStore:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = NORMAL")
                 self._connection.execute(_TABLE)
+                self._connection.execute(TABLE)
         return self._connection
+
+
+def _stamp(moment: datetime) -> str:
+    """As receipts spell their time."""
+    return moment.isoformat(timespec="milliseconds")
 
 
 def _read(body: bytes) -> Receipt:

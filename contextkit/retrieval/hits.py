@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from contextkit.retrieval.candidates import Candidates
-from contextkit.retrieval.scoring import Weights
+from contextkit.retrieval.scoring import Floats
 from contextkit.types import JSON, Span
 
 
@@ -39,9 +39,8 @@ class Hit:
     header: str
 
 
-def hits(found: Candidates, k: int, weights: Weights) -> list[Hit]:
+def hits(found: Candidates, scores: Floats, k: int) -> list[Hit]:
     """The k best hits, best first, ties by document id and place. Documents with the same content each give theirs."""
-    scores = found.fused(weights)
     out: list[Hit] = []
     for row in np.argsort(-scores, kind="stable").tolist():
         chunk = found.chunks[row]

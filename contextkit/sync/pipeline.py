@@ -12,7 +12,7 @@ from typing import TypeAlias
 from contextkit.catalog.staging import Terms, digest, embedder_key
 from contextkit.errors import ParseError
 from contextkit.protocols import Chunker, Embedder
-from contextkit.types import Blob, Document, DocumentRef
+from contextkit.types import JSON, Blob, Document, DocumentRef
 
 Parsed: TypeAlias = "tuple[Blob, Document | ParseError]"
 
@@ -96,6 +96,12 @@ def state_of(path: Path | None) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns
+
+
+def backend_used(embedder: Embedder) -> dict[str, JSON]:
+    """What computes an embedder's vectors, and what was measured where it was chosen among several (`LocalEmbedder.measured`)."""
+    measured = getattr(embedder, "measured", None) or {}
+    return {"name": embedder.info.backend, **{name: measured[name] for name in ("rates", "cosine") if name in measured}}
 
 
 def _ending(name: str) -> str:

@@ -19,7 +19,7 @@ from contextkit.catalog import Catalog, Committed
 from contextkit.catalog.staging import NewDocument, digest
 from contextkit.errors import ContextkitError, InputError, ParseError
 from contextkit.protocols import Connector
-from contextkit.sync.pipeline import Keys, Pipeline, hashed, own_access, state_of
+from contextkit.sync.pipeline import Keys, Pipeline, backend_used, hashed, own_access, state_of
 from contextkit.sync.plan import Plan, brake, plan
 from contextkit.sync.report import Failure, Progress, SyncReport, silent
 from contextkit.sync.work import Work
@@ -30,6 +30,8 @@ KIT = "kit"
 
 _FETCHERS = 8
 _FETCH_AHEAD = 32
+_BYTES_AHEAD = 32 * 2**20  # of documents fetched or being fetched, as far as their sizes are known; a larger one goes alone
+_UNKNOWN_SIZE = 2**20
 
 
 def sync(
@@ -76,7 +78,12 @@ def sync(
             reader.rewrite(found.rewrite)
             reader.read(found.read)
         tell("commit", 0, 1)
-        catalog.update_identity(chunker=pipeline.chunker.config, parser=pipeline.parser_version, terms=pipeline.terms_version)
+        catalog.update_identity(
+            chunker=pipeline.chunker.config,
+            parser=pipeline.parser_version,
+            terms=pipeline.terms_version,
+            backend=backend_used(pipeline.embedder) if work.embedded else None,
+        )
         done = catalog.commit(run, found.source, found.retire, note=note or f"sync {found.source}", cursor=found.cursor)
         tell("commit", 1, 1)
     failed = len({f.id for f in found.failures if f.id})
@@ -120,6 +127,8 @@ def add(
                     {}, document.access,
                 )  # fmt: skip
                 work.take(document, version)
+        if work.embedded:
+            catalog.update_identity(backend=backend_used(pipeline.embedder))
         done = catalog.commit(run, KIT, note=note or "add")
     return _report(found, done, work, len(documents) - len(done.added) - len(done.changed), started)
 
@@ -229,13 +238,20 @@ class _Reader:
         with ThreadPoolExecutor(_FETCHERS, thread_name_prefix="contextkit-fetch") as threads:
             waiting: deque[tuple[DocumentRef, Future[Blob | Document]]] = deque()
             source = iter(refs)
+            held = 0
             try:
                 while True:
-                    while len(waiting) < _FETCH_AHEAD and (ref := next(source, None)) is not None:
+                    while (
+                        len(waiting) < _FETCH_AHEAD
+                        and (held < _BYTES_AHEAD or not waiting)
+                        and (ref := next(source, None)) is not None
+                    ):
+                        held += _size(ref)
                         waiting.append((ref, threads.submit(self.connector.fetch, ref)))
                     if not waiting:
                         return
                     ref, future = waiting.popleft()
+                    held -= _size(ref)
                     try:
                         fetched = future.result()
                     except OSError as error:
@@ -275,3 +291,7 @@ class _Reader:
         self.plan.failures.append(
             Failure(id=ref.id, uri=ref.uri or ref.id, reason=" ".join(str(error).split()) or type(error).__name__)
         )
+
+
+def _size(ref: DocumentRef) -> int:
+    return ref.size if ref.size >= 0 else _UNKNOWN_SIZE

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _BATCH = 256  # chunks handed to the embedder at once: a few seconds of work, so that a run can be stopped soon and lose nothing
 _DOCUMENTS = 2_000  # documents staged at once where nothing is to be embedded
+_CHARACTERS = 8_000_000  # of texts staged at once: memory is bounded by these, not by how many documents they are
 _SECONDS = 5.0  # what is ready is embedded and staged at least so often
 _AHEAD = 2  # batches that may wait for the embedder
 
@@ -36,6 +37,7 @@ class _Batch:
     keys: list[bytes] = field(default_factory=list)
     contents: list[NewContent] = field(default_factory=list)
     documents: list[NewDocument] = field(default_factory=list)
+    characters: int = 0
 
 
 class Work:
@@ -114,6 +116,7 @@ class Work:
             vectors = [vector_key(chunk, self._keys.embedder) for chunk in chunks]
             self._embed_missing(chunks, vectors)
             self._batch.contents.append(NewContent(key, document, chunks, vectors))
+            self._batch.characters += len(document.text)
         self._batch.documents.append(version)
         self._go_on()
 
@@ -132,7 +135,8 @@ class Work:
     def _go_on(self) -> None:
         batch = self._batch
         late = time.monotonic() - self._since > _SECONDS
-        if len(batch.documents) >= _DOCUMENTS or (late and (batch.documents or batch.chunks)):
+        full = len(batch.documents) >= _DOCUMENTS or batch.characters >= _CHARACTERS
+        if full or (late and (batch.documents or batch.chunks)):
             self._submit()
         while self._waiting and (self._waiting[0][1] is None or self._waiting[0][1].done()):
             self._stage_next()

@@ -8,6 +8,7 @@ Sources, and what is exact:
 * Nobody publishes how tool calls in messages, or nested parameters, are written. They are counted as an upper bound: every text
   in them, ids included, with more framing than was ever measured; of nested parameters the whole JSON. Such counts say that they
   are bounds.
+* Images count by the provider's published rule (`images.py`); a model without one refuses them.
 * Anthropic publishes no framing, only what it adds once a request has tools (at most 530 tokens, for Claude 3 Opus). Every other
   provider's framing is bounded alike: eight tokens a message lie above all public chat templates that were looked at.
 
@@ -19,11 +20,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from contextkit.errors import InputError
+from contextkit.tokens.images import ImageRule, base64_size, image_rule, image_tokens, read_data_url
 from contextkit.tokens.vocabulary import encoding_names
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Framing:
         function: around each tool definition.
         tools: once, where there is any tool.
         exact: False where these are upper bounds.
+        images: how images count, or None where no rule is public.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Framing:
     function: int
     tools: int
     exact: bool
+    images: ImageRule | None = field(default=None, compare=False)
 
 
 OPENAI_O200K = Framing("openai", 3, 3, 7, 12, exact=True)
@@ -71,9 +75,10 @@ def framing_for(model: str | None) -> Framing:
     if model is None or model in encoding_names():
         return OPENAI_O200K if model == "o200k_base" else OPENAI_CL100K
     encoding = is_openai(model)
+    images = image_rule(base_name(model))
     if encoding:
-        return OPENAI_O200K if encoding == "o200k_base" else OPENAI_CL100K
-    return ANTHROPIC if is_claude(base_name(model)) else GENERIC
+        return replace(OPENAI_O200K if encoding == "o200k_base" else OPENAI_CL100K, images=images)
+    return replace(ANTHROPIC, images=images) if is_claude(base_name(model)) else GENERIC
 
 
 class RememberedCounter:
@@ -135,8 +140,9 @@ def message_tokens(messages: Sequence[Mapping[str, JSON]], counter: TokenCounter
     """The tokens of a list of chat messages in OpenAI's form, what comes before the reply included.
 
     Args:
-        messages: mappings with "role", "content" (a string, None, or a list of {"type": "text", "text": ...}) and perhaps "name",
-            "tool_calls" (of an assistant) or "tool_call_id" (of a tool). Exact without the last two, else an upper bound.
+        messages: mappings with "role", "content" (a string, None, or a list of {"type": "text", "text": ...} and {"type":
+            "image_url", ...}) and perhaps "name", "tool_calls" (of an assistant) or "tool_call_id" (of a tool). Exact with texts
+            and names alone, else an upper bound.
         counter: counts the texts.
         framing: of the provider; as it stands, OpenAI's.
 
@@ -157,7 +163,29 @@ def _message(number: int, message: Mapping[str, JSON], counter: TokenCounter, fr
         if key == "name":
             total += 1
         total += sum(counter.count_many(list(_texts(number, key, value))))
+        if key == "content" and isinstance(value, Sequence) and not isinstance(value, str):
+            total += sum(_image(number, part, framing) for part in value if _is_image(part))
     return total
+
+
+def _is_image(part: JSON) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "image_url"
+
+
+def _image(number: int, part: JSON, framing: Framing) -> int:
+    """The tokens of one image part of OpenAI's form."""
+    given = part.get("image_url") if isinstance(part, Mapping) else None
+    url = given.get("url") if isinstance(given, Mapping) else None
+    if not isinstance(given, Mapping) or not isinstance(url, str):
+        raise InputError(f"message {number}: an image part needs image_url with a url: {str(part)[:80]!r}")
+    if framing.images is None:
+        raise InputError(f"message {number}: no rule is public for how this model counts images: describe the image in words")
+    data = read_data_url(url)
+    try:
+        size = None if data is None else base64_size(data[1])
+    except ValueError as error:
+        raise InputError(f"message {number}: the image cannot be read: {error}") from error
+    return image_tokens(framing.images, *(size or (0, 0)), str(given.get("detail") or "auto"))
 
 
 def call_tokens(call_id: str, name: str, arguments: str, counter: TokenCounter) -> int:
@@ -183,6 +211,8 @@ def _texts(number: int, key: str, value: JSON) -> Iterator[str]:
         yield value
     elif key == "content" and isinstance(value, Sequence):
         for part in value:
+            if _is_image(part):
+                continue
             text = part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else None
             if not isinstance(text, str):
                 raise InputError(f"message {number}: cannot count a content part that is not text: {str(part)[:80]!r}")

@@ -39,7 +39,7 @@ def test_a_process_that_fails_ends_the_run_with_its_message():
 
 def test_without_the_peers_interpreter_only_contextkit_is_measured(tmp_path):
     names = [name for name, _ in speed.systems(tmp_path, "*.txt", tmp_path / "no-python", ("auto", "float32"))]
-    assert names == ["contextkit", "contextkit float32"]
+    assert names == ["contextkit", "contextkit torch float32"]
     with_peer = speed.systems(tmp_path, "*.txt", speed.Path(sys.executable), ("auto",))
     assert with_peer[-1][0] == "langchain"
     assert "**/*.txt" in with_peer[-1][1]("index")

@@ -36,6 +36,22 @@ RESULTS = {
             "settings": {"filing given": {"questions": 26, "page": 84.6, "chance": 20.0, "evidence": 59.2}},
         }
     },
+    "memory": {
+        "results": {
+            "tune": {"questions": 5, "evidence": {b: v["evidence"] for b, v in BUDGETS.items()}},
+            "report": {"questions": 6, "evidence": {b: v["evidence"] for b, v in BUDGETS.items()}},
+            "audit": {"junk_percent": 0.1, "distinct_turns": 2758, "distinct_turns_lost": 0},
+            "sqlite": {
+                "records": 100_000,
+                "written_a_processor_second": 4000,
+                "bytes_a_record_beyond_text_and_vector": 570,
+                "recall_with_embedding_processor_ms": {"median": 15.0, "p95": 19.0},
+                "recall_without_embedding_processor_ms": {"median": 11.0, "p95": 12.5},
+                "one_write_processor_ms_at_500": 1.0,
+                "one_write_processor_ms_at_the_end": 1.1,
+            },
+        }
+    },
     "parsing": {
         "results": {"documents": {"formats": {"csv": {"documents": 9, "token_f1": 1.0, "headings": None, "cells": 0.995}}}}
     },

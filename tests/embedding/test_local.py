@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from contextkit.embedding import LocalEmbedder, default_embedder
+from contextkit.embedding.encoders import native_precision as _native_precision
 from contextkit.embedding.folder import DEFAULT_DIGEST
-from contextkit.embedding.local import _batches, _native_precision
+from contextkit.embedding.local import in_batches
 from contextkit.errors import EmbedderError, InputError
 from contextkit.protocols import Embedder
 from contextkit.types import Chunk, Span
@@ -107,16 +108,16 @@ def test_batches_and_order_do_not_matter(packaged: Path) -> None:
 
 def test_batches_hold_each_text_once_and_keep_the_limit() -> None:
     lengths = [3, 300, 7, 7, 120, 1, 250, 12]
-    batches = list(_batches(lengths, 260))
+    batches = list(in_batches(lengths, 260))
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     assert all(len(batch) == 1 or sum(lengths[i] for i in batch) <= 260 for batch in batches)
-    assert list(_batches([], 10)) == []
+    assert list(in_batches([], 10)) == []
 
 
 @pytest.mark.skipif(_native_precision() != "bfloat16", reason="the processor does not multiply bfloat16")
 def test_bfloat16_is_close_to_float32(exact: LocalEmbedder) -> None:
     chunks = [chunk_of(*SENTENCES[:2]), chunk_of(*SENTENCES), chunk_of(SENTENCES[3], header="Manual > Pump")]
-    half = LocalEmbedder(precision="auto")
+    half = LocalEmbedder(precision="auto", backend="torch")
     assert half.info.backend == "torch-bfloat16"
     found, expected = half.embed(chunks), exact.embed(chunks)
     assert cosines(found.passages, expected.passages).min() > 0.9995

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import pytest
 
-from contextkit.errors import InputError
+from contextkit.errors import IndexLocked, InputError
 
 ANN, BOB = {"user": "ann"}, {"user": "bob"}
-
-
-def everywhere(folder, text):
-    """The files that hold a text."""
-    return [p.name for p in folder.rglob("*") if p.is_file() and text.encode() in p.read_bytes()]
 
 
 def fill(store):
@@ -24,20 +17,20 @@ def fill(store):
     )
 
 
-def test_no_byte_is_left(store, tmp_path):
+def test_no_byte_is_left(store, traces):
     made = fill(store)
-    assert everywhere(tmp_path, "quincunx")
+    assert traces("quincunx")
     proof = store.forget(id=made.id)
     for word in ("xylophone", "quincunx", "Annabel", "xylophon"):
-        assert everywhere(tmp_path, word) == [], word
+        assert traces(word) == [], word
     assert (proof.ids, proof.what, proof.found, proof.searched) == ((made.id,), "record", 0, 1)
     assert store.recall("xylophone", scope=ANN) == []
     assert len(store.recall("zebra in the paddock", scope=BOB, k=50)) == 40
     store.close()
-    assert everywhere(tmp_path, "quincunx") == []
+    assert traces("quincunx") == []
 
 
-def test_a_person_with_sessions_state_and_what_was_derived(store, tmp_path):
+def test_a_person_with_sessions_state_and_what_was_derived(store, traces):
     fill(store)
     store.observe([{"role": "user", "content": "I live in Quedlinburg near the oxbow."}], scope={"user": "ann", "session": "s1"})
     store.remember(
@@ -46,18 +39,18 @@ def test_a_person_with_sessions_state_and_what_was_derived(store, tmp_path):
     store.state("ann-session", scope={"user": "ann", "session": "s1"}).put({"draft": "oxbow letter"})
     proof = store.forget(person="ann")
     for word in ("oxbow", "Quedlinburg", "quedlinburg", "xylophone", "ann-session", '"ann"'):
-        assert everywhere(tmp_path, word) == [], word
+        assert traces(word) == [], word
     assert proof.states == 1
     assert len(proof.ids) == 4
     assert proof.derived == 1
     assert len(store.recall("zebra", scope=BOB, k=50)) == 40
 
 
-def test_a_session_a_key_and_what_stays(store, tmp_path):
+def test_a_session_a_key_and_what_stays(store, traces):
     store.remember("kept: the oak", scope=ANN)
     store.remember("gone: the elm", scope={"user": "ann", "session": "s1"})
     store.forget(scope={"user": "ann", "session": "s1"})
-    assert everywhere(tmp_path, "elm") == []
+    assert traces("gone: the elm") == []
     assert [m.text for m in store.recall("tree", scope=ANN)] == ["kept: the oak"]
     store.remember("Rome it was", scope=ANN, key="ann/city", valid_from="2020-01-01")
     store.remember("Rome it was not", scope=BOB, key="ann/city", valid_from="2020-01-01")
@@ -79,7 +72,7 @@ def test_the_same_words_of_another_are_not_forgotten(store):
     assert store.recall("gate code", scope=BOB)
 
 
-def test_another_reader_sees_it_gone(opened, tmp_path):
+def test_another_reader_sees_it_gone(opened):
     store, other = opened(), opened()
     made = fill(store)
     assert other.recall("xylophone", scope=ANN)
@@ -87,22 +80,16 @@ def test_another_reader_sees_it_gone(opened, tmp_path):
     assert other.recall("xylophone", scope=ANN) == []
 
 
-def test_a_reader_in_the_way_is_named_and_nothing_comes_back(opened, tmp_path):
-    from contextkit.errors import IndexLocked
-
-    store = opened(wait=0.2)
+def test_a_reader_in_the_way_is_named_and_nothing_comes_back(opened, traces):
+    store, other = opened(wait=0.2), opened()
     made = fill(store)
-    reader = sqlite3.connect(tmp_path / "memory.sqlite")
-    reader.execute("BEGIN")
-    reader.execute("SELECT count(*) FROM records").fetchone()
-    try:
-        with pytest.raises(IndexLocked):
+    with other.backend.reading() as rows:
+        rows.execute("SELECT count(*) FROM records").fetchone()
+        with pytest.raises(IndexLocked, match="call purge again"):
             store.forget(id=made.id)
-    finally:
-        reader.close()
     assert store.recall("xylophone", scope=ANN) == []
     store.backend.purge()
-    assert everywhere(tmp_path, "quincunx") == []
+    assert traces("quincunx") == []
 
 
 @pytest.mark.parametrize("asked", [{}, {"id": "m99"}, {"id": "nine"}, {"id": "m1", "person": "ann"}])

@@ -176,6 +176,15 @@ def test_decisions_and_promises_are_kept_as_said(store):
     assert store.get(facts[0].id).scope == {"user": "ann"}, "facts outlive the session"
 
 
+def test_a_sentence_is_not_packed_beside_its_own_turn(store):
+    store.observe([say("We decided to use PostgreSQL for billing, since it is there already.", name="Ann")], scope=ANN)
+    found = store.recall("what was decided for billing, PostgreSQL?", scope=ANN)
+    assert len(found) == 2
+    packed = store.recall_packed("what was decided for billing, PostgreSQL?", scope=ANN)
+    assert packed.text.count("PostgreSQL") == (1 if found[0].kind is Kind.EPISODIC else 2)
+    assert store.recall_text("PostgreSQL", scope={"user": "ann"}).count("PostgreSQL") >= 1
+
+
 def test_a_fact_told_in_talk_supersedes(store):
     store.observe([{"role": "user", "content": "I live in Oslo.", "time": "2024-01-05"}], scope=ANN)
     store.observe([{"role": "user", "content": "I moved to Rome.", "time": "2025-01-05"}], scope={"user": "ann", "session": "s9"})

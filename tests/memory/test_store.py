@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
 import sqlite3
-import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contextkit.catalog import schema as catalogue
-from contextkit.errors import BudgetExceeded, IndexDamaged, IndexLocked, IndexMismatch, InputError, ReadOnlyIndex, StateConflict
+from contextkit.errors import BudgetExceeded, IndexDamaged, IndexMismatch, InputError, StateConflict
 from contextkit.memory import Kind, MemoryStore, schema, times, when
 from contextkit.protocols import MemoryBackend
 from contextkit.testing import TinyEmbedder
@@ -193,6 +189,42 @@ def test_another_embedder_is_refused(store, opened):
         opened(embedder=TinyEmbedder("other")).recall("fine", scope=ANN)
 
 
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_an_older_file_is_upgraded_once_it_may_be_written(opened, tmp_path):
+    store = opened()
+    store.remember("fine", scope=ANN)
+    store.close()
+    path = tmp_path / "memory.sqlite"
+    connection = sqlite3.connect(path)
+
+    def shape():
+        return sorted(
+            connection.execute("SELECT name, type FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
+        ), connection.execute("PRAGMA table_info(consolidated)").fetchall()
+
+    new = shape()
+    connection.executescript(  # what format 1 was
+        """CREATE TABLE old (key TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+        INSERT INTO old SELECT * FROM state;
+        INSERT INTO old SELECT key, value FROM identity;
+        DROP TABLE state; DROP TABLE identity; DROP TABLE tombstones; ALTER TABLE old RENAME TO state;
+        DROP INDEX consolidated_by_into; DROP TABLE consolidated;
+        CREATE TABLE consolidated (
+            run TEXT NOT NULL, record_id INTEGER NOT NULL, status INTEGER NOT NULL, PRIMARY KEY (run, record_id)
+        ) STRICT, WITHOUT ROWID;
+        PRAGMA user_version = 1;"""
+    )
+    with pytest.raises(IndexMismatch, match="older format 1"):
+        opened(read_only=True)
+    with pytest.raises(IndexMismatch, match="tiny"):
+        opened(embedder=TinyEmbedder("other")).recall("fine", scope=ANN)
+    assert [m.text for m in opened().recall("fine", scope=ANN)] == ["fine"]
+    assert shape()[0] == new[0]
+    assert [row[1:4] for row in shape()[1]] == [row[1:4] for row in new[1]]
+    connection.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
 def test_a_damaged_or_foreign_file_is_refused(opened, tmp_path):
     store = opened()
     store.remember("fine", scope=ANN)
@@ -207,65 +239,6 @@ def test_a_damaged_or_foreign_file_is_refused(opened, tmp_path):
     sqlite3.connect(path).execute("CREATE TABLE t (x)").connection.close()
     with pytest.raises(IndexDamaged, match="not a memory"):
         opened()
-
-
-def test_read_only_and_locked(opened, tmp_path):
-    store = opened(wait=0.1)
-    store.remember("fine", scope=ANN)
-    with pytest.raises(ReadOnlyIndex):
-        opened(read_only=True).remember("more", scope=ANN)
-    assert opened(read_only=True).recall("fine", scope=ANN)
-    writer = sqlite3.connect(tmp_path / "memory.sqlite", isolation_level=None)
-    writer.execute("BEGIN IMMEDIATE")
-    with pytest.raises(IndexLocked, match="try again"):
-        store.remember("more", scope=ANN)
-    writer.close()
-    assert store.remember("more", scope=ANN).id == "m2"
-
-
-def _write(folder, name, count):
-    store = MemoryStore(folder, TinyEmbedder())
-    for i in range(count):
-        store.remember(f"{name} wrote line {i}", scope=ANN)
-    store.close()
-
-
-def test_two_processes_write_at_once(tmp_path, opened):
-    context = multiprocessing.get_context("spawn")
-    both = [context.Process(target=_write, args=(tmp_path, name, 20)) for name in ("one", "two")]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join()
-    assert [p.exitcode for p in both] == [0, 0]
-    found = opened().recall("wrote line", scope=ANN, k=100)
-    assert {m.text for m in found} == {f"{n} wrote line {i}" for n in ("one", "two") for i in range(20)}
-    assert len({m.recorded_at for m in found}) == 40
-
-
-def test_kill_in_the_middle_leaves_whole_records(tmp_path, opened):
-    context = multiprocessing.get_context("spawn")
-    for delay in (0.02, 0.05, 0.11):
-        process = context.Process(target=_write, args=(tmp_path, f"run {delay}", 10_000))
-        process.start()
-        path = tmp_path / "memory.sqlite"
-        begin = path.stat().st_mtime if path.exists() else 0
-        for _ in range(2000):
-            if path.exists() and path.stat().st_mtime > begin:
-                break
-            time.sleep(0.01)
-        time.sleep(delay)
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
-    store = opened()
-    connection = sqlite3.connect(tmp_path / "memory.sqlite")
-    count = connection.execute("SELECT count(*) FROM records").fetchone()[0]
-    assert count > 0
-    assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-    assert connection.execute("SELECT sum(stop_chunk - first_chunk) FROM segments").fetchone()[0] == count
-    connection.close()
-    assert len(store.recall("wrote line", scope=ANN, k=1000)) == min(count, 1000)
-    assert store.remember("after", scope=ANN).id == f"m{count + 1}"
 
 
 @pytest.mark.parametrize(

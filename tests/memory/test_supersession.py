@@ -8,8 +8,12 @@ A step tells a value: "Oslo@2024-01" (true since), "Oslo@2024-01..2024-06" (unti
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
+
+from contextkit.memory import MemoryStore
+from contextkit.testing import TinyEmbedder
 
 KEY, SCOPE = ("ann", "city"), {"user": "ann"}
 Y = "2025-06"
@@ -188,3 +192,41 @@ def test_a_clock_that_goes_backwards_does_not_reorder(store, monkeypatch):
     second = store.remember("Rome", scope=SCOPE, key=KEY, valid_from="2024-01-01")
     assert second.recorded_at > first.recorded_at
     assert [m.text for m in values(store)] == ["Rome"]
+
+
+@pytest.mark.parametrize(("name", "steps", "now", "then"), SCRIPTS, ids=[s[0] for s in SCRIPTS])
+def test_every_script_is_right_after_a_crash(tmp_path, name, steps, now, then):
+    """The files as they lie there while the writer still runs, its log not yet folded in: what a dead machine leaves."""
+    (tmp_path / "life").mkdir()
+    store = MemoryStore(tmp_path / "life", TinyEmbedder())
+    play(store, steps)
+    shutil.copytree(tmp_path / "life", tmp_path / "after")
+    store.close()
+    left = MemoryStore(tmp_path / "after", TinyEmbedder())
+    for when, wanted in [(None, now), *then.items()]:
+        assert [comparable(m.text) for m in values(left, as_of=when)] == wanted.lower().split(), (name, when)
+    left.close()
+
+
+def test_a_condition_is_no_fact_and_a_plan_begins_when_it_is_told_to(store):
+    said = "If the deal closes I will move to Rome. I'm moving to Lima next year."
+    store.observe([{"role": "user", "name": "Ann", "content": said, "time": "2024-05-01"}], scope={**SCOPE, "session": "s"})
+    store.remember("Oslo", scope=SCOPE, key=KEY, valid_from="2020-01-01")
+    told = {when: [m.text for m in values(store, as_of=when)] for when in ("2024-06-01", "2025-06-01")}
+    assert told == {"2024-06-01": ["Oslo"], "2025-06-01": ["Ann lives in Lima"]}
+
+
+def test_a_price_is_corrected_back_dated(store):
+    key = ("pump", "price")
+    first = store.remember("the pump costs 40 EUR", scope=SCOPE, key=key, valid_from="2024-01-01")
+    store.remember("the pump costs 50 EUR", scope=SCOPE, key=key, valid_from="2024-07-01")
+    before = store.get(first.id).recorded_at
+    store.correct(first.id, "the pump costs 44 EUR")
+    store.remember("the pump costs 47 EUR", scope=SCOPE, key=key, valid_from="2024-04-01")
+
+    def price(**when):
+        return [m.text.split()[3] for m in store.recall("what does the pump cost?", scope=SCOPE, **when)]
+
+    assert [price(as_of=f"2024-{month}-15") for month in ("02", "05", "09")] == [["44"], ["47"], ["50"]]
+    assert price(as_of="2024-02-15", known_at=before) == ["40"]
+    assert price() == ["50"]

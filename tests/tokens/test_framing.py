@@ -60,7 +60,13 @@ def test_message_content_in_parts_and_what_cannot_be_counted() -> None:
     with pytest.raises(InputError, match="message 0: cannot count the field 'audio'"):
         message_tokens([{"role": "assistant", "audio": {}}], counter)
     with pytest.raises(InputError, match="content part that is not text"):
+        message_tokens([{"role": "user", "content": [{"type": "file"}]}], counter)
+    with pytest.raises(InputError, match="needs image_url with a url"):
         message_tokens([{"role": "user", "content": [{"type": "image_url"}]}], counter)
+    picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": "low"}}
+    with pytest.raises(InputError, match="no rule is public for how this model counts images"):
+        message_tokens([{"role": "user", "content": [picture]}], counter)
+    assert message_tokens([{"role": "user", "content": [picture]}], counter, framing_for("gpt-4o")) == 3 + 3 + 1 + 85
     with pytest.raises(InputError, match="role must be text"):
         message_tokens([{"role": 3, "content": "x"}], counter)
 
@@ -146,9 +152,9 @@ def test_tool_calls_that_are_none(calls: object) -> None:
 
 
 def test_framings() -> None:
-    assert framing_for(None) is framing_for("gpt-4") is framing_for("cl100k_base") is OPENAI_CL100K
-    assert framing_for("openai/gpt-4o") is framing_for("o200k_base") is framing_for("ft:gpt-4o:me") is OPENAI_O200K
-    assert framing_for("claude-sonnet-4-5") is framing_for("anthropic/claude-3-opus") is ANTHROPIC
+    assert framing_for(None) == framing_for("gpt-4") == framing_for("cl100k_base") == OPENAI_CL100K
+    assert framing_for("openai/gpt-4o") == framing_for("o200k_base") == framing_for("ft:gpt-4o:me") == OPENAI_O200K
+    assert framing_for("claude-sonnet-4-5") == framing_for("anthropic/claude-3-opus") == ANTHROPIC
     assert framing_for("gemini-2.5-pro") is framing_for("llama-3.1-70b") is GENERIC
     assert tool_tokens([], counter_for(), ANTHROPIC) == (0, True)
     assert tool_tokens([WEATHER], counter_for(), ANTHROPIC)[0] > 530

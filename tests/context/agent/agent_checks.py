@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextkit as ck
-from contextkit.context.agent import split_turn
 from contextkit.context.compact import original
+from contextkit.context.planned import split_turn
 from contextkit.tokens import counter_for, framing_for, message_tokens, tool_tokens
 
 
@@ -28,17 +28,23 @@ def check_pairs(messages) -> None:
     assert waiting == []
 
 
+def said(message) -> str:
+    """The texts of a message."""
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else "\n\n".join(part["text"] for part in content if part["type"] == "text")
+
+
 def check_restorable(kit: ck.Kit, packet, call) -> None:
     """Every text of the history is in the packet, or what is kept under a ref of the receipt holds it, byte for byte."""
     before, after = split_turn(call)
     given = {}
     for message in (*before, *after):
         given.setdefault(message.place if message in before else message.place + 10**6, []).append(message)
-    sent = [m.get("content") or "" for m in packet.messages("openai")]
+    sent = [said(m) for m in packet.messages("openai")]
     kept = {item.ref: kit.restore(item.ref) for item in packet.receipt.left_out}
     for ref in kept:
         assert ref in packet.text or any(i.ref == ref and i.section == "memory" for i in packet.receipt.left_out)
-    windows = [text for item in packet.receipt.left_out if item.rung == "window" for text in [kept[item.ref]]]
+    windows = [text for item in packet.receipt.left_out if item.rung in ("window", "summary") for text in [kept[item.ref]]]
     for messages in given.values():
         for message in messages:
             whole = message.text in sent or message.text in kept.values()
@@ -56,7 +62,7 @@ def check_all(kit: ck.Kit, call, packet) -> None:
     assert packet.tokens == sum(use.tokens for name, use in packet.sections.items() if name != "reply")
     messages = packet.messages("openai")
     check_pairs(messages)
-    assert any((m.get("content") or "").endswith(call.question) for m in messages)
+    assert any(said(m).endswith(call.question) for m in messages)
     if call.system:
         assert messages[0] == {"role": "system", "content": call.system}
     check_restorable(kit, packet, call)

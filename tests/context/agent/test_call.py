@@ -40,9 +40,11 @@ def deep() -> dict:
         ([USER, {"role": "system", "content": "x"}], r"history\[1\]: a system message .* AgentCall\(system=\.\.\.\)"),
         (
             [USER, {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}],
-            r"history\[1\]: .* 'image_url' is not text",
+            r"history\[1\]: an image's url must be https:// or data:",
         ),
-        ([{"role": "user", "content": [{"type": "image", "source": {}}]}], r"history\[0\]: .* 'image'"),
+        ([{"role": "user", "content": [{"type": "image", "source": {}}]}], r"history\[0\]: an image needs a source"),
+        ([{"role": "user", "content": [{"type": "input_audio"}]}], r"history\[0\]: .* 'input_audio' cannot be carried"),
+        ([{"role": "user", "content": [{"type": "document", "source": {}}]}], r"history\[0\]: .* 'document' cannot be"),
         ([{"role": "user", "content": ""}], r"history\[0\]: the message says nothing"),
         ([{"role": "user", "content": 3}], r"history\[0\]: content must be a list, not int"),
         ([{"role": "user", "content": "x", "mood": "good"}], r"history\[0\]: the field 'mood' cannot be carried"),

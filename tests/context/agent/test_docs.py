@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "agent-call.md"
 
 def test_the_page(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("contextkit.kit.verbs.load_embedder", lambda given: TinyEmbedder())
+    monkeypatch.setattr("contextkit.kit.verbs.load_embedder", lambda *_, **__: TinyEmbedder())
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert len(blocks) >= 8
     names: dict[str, object] = {}

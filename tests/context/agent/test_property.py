@@ -13,7 +13,7 @@ from agent_random import call as random_call
 
 import contextkit as ck
 
-CALLS = int(os.environ.get("AGENT_CALLS", "240"))
+CALLS = int(os.environ.get("AGENT_CALLS", "160"))
 
 
 @pytest.mark.parametrize("part", range(4))

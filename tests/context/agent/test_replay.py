@@ -11,11 +11,13 @@ import agent_call
 
 
 def test_a_replayed_conversation_stays_cached_small_and_complete():
-    result = agent_call.replay(turns=24, budget=14_000, documents=500)
+    result = agent_call.replay(turns=20, budget=12_000, documents=250, modules=24)
     ours, moved = result["layouts"]["contextkit"], result["layouts"]["documents in the system prompt"]
-    assert ours["cached share"] > 0.75
+    assert ours["cached share"] > 0.72
+    again = result["layouts"]["documents in the system prompt, retrieved before every call"]
+    assert again["cached share"] < 0.30
     assert moved["cached share of each turn's first call"] < 0.30 < ours["cached share of each turn's first call"]
     assert result["tokens of everything appended"] < 0.6
     assert result["facts needed later"]["lost"] == 0
-    assert sum(result["facts needed later"].values()) > 3
+    assert sum(result["facts needed later"].values()) > 1
     assert abs(result["predicted cached share"] - ours["cached share"]) < 0.02

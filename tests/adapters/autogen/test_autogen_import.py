@@ -1,0 +1,32 @@
+"""What importing the adapter needs and brings along."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def printed(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+def test_without_its_peer_one_line_names_the_extra():
+    code = (
+        "import sys; sys.modules['autogen_core'] = None\n"
+        "from contextkit.errors import MissingExtra\n"
+        "try:\n    import contextkit.adapters.autogen\n"
+        "except MissingExtra as error:\n    print(error.extra); print(error)\n"
+    )
+    extra, said = printed(code).splitlines()
+    assert extra == "autogen"
+    assert said.endswith("which is not installed: pip install 'contextkit[autogen]'")
+
+
+def test_it_brings_nothing_but_a_little_of_contextkit():
+    code = (
+        "import sys, autogen_core, autogen_core.memory, autogen_core.model_context, autogen_core.models, autogen_core.tools\n"
+        "before = set(sys.modules); import contextkit.adapters.autogen\n"
+        "print(sorted({name.split('.')[0] for name in set(sys.modules) - before}))\n"
+        "print(sorted({'contextkit.kit', 'contextkit.catalog', 'contextkit.memory', 'numpy', 'torch', 'faiss'} & (set(sys.modules) - before)))\n"
+    )
+    assert printed(code).splitlines() == ["['contextkit']", "[]"]
