@@ -124,6 +124,40 @@ def memory(results: Mapping[str, Any]) -> str:
     return f"{table(head, held)}\n\n{table(('memory', 'figure'), told)}"
 
 
+def enough(results: Mapping[str, Any]) -> str:
+    """Evidence and tokens of a packet filled whole and filled with just enough."""
+    rows = [
+        (
+            case, f"{int(budget):,}", percent(fills["full"]["evidence"]), percent(fills["enough"]["evidence"]),
+            f"{fills['full']['tokens']:,.0f}", f"{fills['enough']['tokens']:,.0f}",
+            f"{100 - 100 * fills['enough']['tokens'] / fills['full']['tokens']:.0f} %",
+        )
+        for case, found in results.items()
+        for budget, fills in found["enough"].items()
+    ]  # fmt: skip
+    return table(("", "budget", "evidence, % (full)", "(enough)", "tokens (full)", "(enough)", "saved"), rows)
+
+
+def ablation(results: Mapping[str, Any]) -> str:
+    """Evidence with one part of the score switched off, by case and budget."""
+    cases = list(results)
+    names = list(results[cases[0]]["ablation"])
+    budgets = list(results[cases[0]]["ablation"][names[0]])
+    order = sorted(names, key=lambda n: (n != "everything", n))
+    rows = [(n, *(percent(results[c]["ablation"][n][b]) for c in cases for b in budgets)) for n in order]
+    return table(("evidence, %", *(f"{c}, {int(b):,}" for c in cases for b in budgets)), rows)
+
+
+def pairs(results: Mapping[str, Any]) -> str:
+    """Evidence of two questions asked in one, by case and budget."""
+    rows = [
+        (case, how, *(percent(v) for v in found["pairs"][kind].values()))
+        for case, found in results.items()
+        for kind, how in (("apart", "taken apart"), ("whole", "as one"))
+    ]
+    return table(("two questions in one", "evidence of both, %", "512", "1,024", "2,048"), rows)
+
+
 TABLES: dict[str, tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], str]]] = {
     "evidence": ("evidence", (), evidence),
     "peers": ("peers", ("cases",), peers),
@@ -131,6 +165,9 @@ TABLES: dict[str, tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], str]
     "start": ("speed", ("start", "packet"), start),
     "filings": ("filings", ("settings",), filings),
     "parsing": ("parsing", ("documents",), parsing),
+    "enough": ("selection", (), enough),
+    "ablation": ("selection", (), ablation),
+    "pairs": ("selection", (), pairs),
     "memory": ("memory", ("tune", "report", "audit", "sqlite"), memory),
 }
 """Each table's result file, the parts of it that must be there, and the function that makes it."""

@@ -78,7 +78,8 @@ class Chunker(Protocol):
 class Embedder(Protocol):
     """Turns text into unit vectors.
 
-    1. `info` never changes during the embedder's life. Reading it may load the model.
+    1. `info` never changes during the embedder's life, but for `backend`, which the first large text may settle. Reading it may
+       load the model.
     2. `count` gives the number of pieces of each text, special ones not included.
     3. `embed` gives one passage vector a chunk and, where `info.sentences`, one vector a sentence (see Embedded). A chunk longer
        than the window is an error, never cut silently.

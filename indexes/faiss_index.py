@@ -1,50 +1,68 @@
-"""FAISS as the vector index: a scan over vectors of one signed byte a coordinate.
+"""FAISS as the vector index: one signed byte a coordinate; every vector looked at while there are few, near ones when many.
 
-Measured at 100,000 vectors of 384 on one core: 3.7 ms a question, against 18 ms in half precision, at half the bytes. Vectors and
-questions are turned by a fixed orthogonal map first, after which one scale fits all coordinates. The rounding moves a score by
-about 0.001, so that the order among near equals is not exact: who needs that asks for some more and scores those anew, as
-`contextkit.catalog.Vectors` does. A selector makes the scan cheaper, so that few permitted chunks need no path of their own.
+A scan of all vectors is exact but for rounding (see `turning.py`; it moves a score by about 0.001, so who needs the order among
+near equals asks for some more and scores those anew, as `contextkit.catalog.Vectors` does). Measured on one core: 3.7 ms a question
+for 100,000 vectors of 384, 38 ms for a million. Beyond `EXACT` vectors `settle` sorts them into lists, of which a question looks
+into as many as a measured recall needs (see `lists.py`); `save` settles first, so that the one who writes pays for it.
 """
 
 from __future__ import annotations
 
+import math
 import os
-from functools import lru_cache
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from contextkit.errors import IndexDamaged, InputError
+from contextkit.indexes.lists import probes_for, sorted_into_lists
+from contextkit.indexes.turning import rounded, scale
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from numpy.typing import NDArray
 
-_MAGIC = b"CKFAISS2"  # ends the file, after the ids and their number
-_RANGE = 5.0  # standard deviations of a coordinate that the byte spans
-_SEED = 20240229
+EXACT = 200_000
+"""Up to so many vectors every one is looked at (8 ms); a filter that leaves half as many is answered exactly at any size."""
+RECALL = 0.99
+"""The share of the 10 nearest that stored vectors, asked for, must find; real questions lie farther out and find 0.98 to 0.99."""
+_GROWN = 4  # lists are made anew when there are so many times the vectors that they were made from
+_MAGIC = b"CKFAISS2"  # ends the file of a scan, after the ids and their number
+_MAGIC_LISTS = b"CKFAISS3"  # ends the file of lists: after the ids, what is known of the lists, and the number of ids
+_LISTS = struct.Struct("<qd")  # vectors at the time they were made, recall
 
 
 class FaissIndex:
-    """Nearest neighbours by inner product, every vector looked at (protocol `VectorIndex`).
+    """Nearest neighbours by inner product (protocol `VectorIndex`): a scan, or lists once it is large and `settle`d.
+
+    Any number of threads may search; adding, settling and saving need it alone.
 
     Args:
         dimension: length of a vector.
+        exact: up to how many vectors it stays a scan.
 
     Raises:
-        InputError: the dimension is below 1.
+        InputError: the dimension is below 1, or `exact` below 0.
     """
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, *, exact: int = EXACT) -> None:
         import faiss
 
         if dimension < 1:
             raise InputError(f"a vector index needs a dimension of at least 1, not {dimension}")
+        if exact < 0:
+            raise InputError(f"an index is exact up to a number of vectors of at least 0, not {exact}")
         self.dimension = dimension
+        self.exact = exact
         kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
         self._index: Any = faiss.IndexScalarQuantizer(dimension, kind, faiss.METRIC_INNER_PRODUCT)
         self._ids = np.empty(0, dtype=np.int64)
-        self._scale = np.float32(127 / min(1.0, _RANGE / dimension**0.5))
+        self._scale = scale(dimension)
+        self._sorted = 0  # how many vectors there were when the lists were made; 0 for a scan
+        self._recall = 1.0
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -54,8 +72,22 @@ class FaissIndex:
         """int64, rising: the ids it has. Shared: do not write to it."""
         return self._ids
 
+    def describe(self) -> dict[str, str | int | float]:
+        """What it is, for people: kind ("exact" or "lists"), vectors, dimension, bytes of the vectors; for lists also how many
+        there are, how many a question looks into, the recall at 10 measured when they were made, and from how many vectors."""
+        out: dict[str, str | int | float] = {
+            "kind": "lists" if self._sorted else "exact",
+            "vectors": len(self),
+            "dimension": self.dimension,
+            "bytes": len(self) * self.dimension,
+        }
+        if self._sorted:
+            out |= {"lists": self._index.nlist, "probes": self._index.nprobe, "made_from": self._sorted}
+            out["recall"] = round(self._recall, 4)
+        return out
+
     def add(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
-        """Takes in vectors of new, higher ids.
+        """Takes in vectors of new, higher ids; where there are lists, into those.
 
         Raises:
             InputError: ids that do not rise, or vectors of another shape.
@@ -67,18 +99,28 @@ class FaissIndex:
             return
         if np.any(np.diff(ids) <= 0) or ids[0] < 0 or (len(self._ids) and ids[0] <= self._ids[-1]):
             raise InputError(f"ids must rise beyond {self._ids[-1] if len(self._ids) else -1}: got {ids[:5].tolist()}")
-        self._index.add(self._rounded(vectors))
+        self._index.add(rounded(vectors))
         self._ids = np.concatenate([self._ids, ids])
 
-    def _rounded(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The turned vectors as whole numbers from -127 to 127."""
-        return np.asarray(np.clip(np.rint(_turned(vectors) * self._scale), -127, 127), dtype=np.float32)
+    def settle(self) -> bool:
+        """Makes lists where it has become too large for a scan, or four times as large as when they were made (seconds for some
+        hundred thousand vectors).
+
+        Returns:
+            True where lists were made.
+        """
+        if len(self) <= max(self.exact, self._sorted * _GROWN):
+            return False
+        index = sorted_into_lists(self._index, self.dimension)
+        index.nprobe, self._recall = probes_for(index, self.dimension, RECALL)
+        self._index, self._sorted = index, len(self)
+        return True
 
     def search(
         self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The k nearest allowed vectors of each query: int64 ids and float32 scores (q, k), best first, ties by lower id; places
-        without one hold -1 and -inf.
+        without one hold -1 and -inf. A scan finds all of the nearest, lists the measured share; both give k where k are allowed.
 
         Raises:
             InputError: k below 1, or queries of another dimension.
@@ -93,9 +135,10 @@ class FaissIndex:
         available = len(self._ids) if mask is None else int(mask.sum())
         if not available or not len(queries):
             return ids, scores
-        places, found = self._nearest(self._rounded(queries), min(k, available), available, mask)
+        places, found = self._nearest(rounded(queries), min(k, available), available, mask)
         order = np.lexsort((places, -found), axis=1)[:, :k]
-        n = order.shape[1]
+        n = min(order.shape[1], available)
+        order = order[:, :n]
         scores[:, :n] = np.take_along_axis(found, order, axis=1) / self._scale**2
         ids[:, :n] = self._ids[np.take_along_axis(places, order, axis=1)]
         return ids, scores
@@ -110,31 +153,48 @@ class FaissIndex:
         self, queries: NDArray[np.float32], k: int, available: int, mask: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """At least the k nearest, and all that tie with the last of them: FAISS picks any of equals, we the lowest id."""
-        import faiss
-
-        parameters = None
-        if mask is not None:
-            # FAISS's Python layer takes arrays and keyword arguments here; its type stubs only know the C++ signatures
-            selector: Any = faiss.IDSelectorBitmap
-            settings: Any = faiss.SearchParameters
-            parameters = settings(sel=selector(np.packbits(mask, bitorder="little")))
+        selector = None if mask is None else _selector(mask)
+        probes = self._probes(k, available)
         wanted = min(available, k + 8)
         while True:
-            found, places = self._index.search(queries, wanted, params=parameters)
+            found, places = self._index.search(queries, wanted, params=self._settings(selector, probes))
+            if self._sorted and probes < self._index.nlist and np.any(places[:, k - 1] < 0):
+                probes = min(self._index.nlist, probes * 4)  # what is permitted lies in other lists
+                continue
             if wanted == available or bool(np.all(found[:, k - 1] > found[:, -1])):
                 return places, found
             wanted = min(available, wanted * 4)
 
-    def save(self, path: Path) -> None:
-        """Writes the index as one file, whole or not at all: FAISS's own format, then the ids, their number and a mark."""
+    def _probes(self, k: int, available: int) -> int:
+        """Into how many lists to look: all where few vectors are permitted (permitted ones may lie together, far from the
+        question), else as many as hold the usual number of permitted ones."""
+        if not self._sorted:
+            return 0
+        lists, usual = int(self._index.nlist), int(self._index.nprobe)
+        if available <= self.exact // 2:
+            return lists
+        return min(lists, math.ceil(usual * len(self) / available))
+
+    def _settings(self, selector: Any, probes: int) -> Any:  # noqa: ANN401 - FAISS's classes have no usable types
         import faiss
 
+        # FAISS's Python layer takes keyword arguments here; its type stubs only know the C++ signatures
+        kind: Any = faiss.SearchParametersIVF if self._sorted else faiss.SearchParameters
+        arguments = {} if selector is None else {"sel": selector}
+        return kind(**arguments, nprobe=probes) if self._sorted else kind(**arguments)
+
+    def save(self, path: Path) -> None:
+        """Settles it, then writes one file, whole or not at all: FAISS's own format, the ids, their number and a mark."""
+        import faiss
+
+        self.settle()
         draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+        known, magic = (_LISTS.pack(self._sorted, self._recall), _MAGIC_LISTS) if self._sorted else (b"", _MAGIC)
         try:
             faiss.write_index(self._index, str(draft))
             with draft.open("ab") as file:
                 file.write(self._ids.astype("<i8").tobytes())
-                file.write(len(self._ids).to_bytes(8, "little") + _MAGIC)
+                file.write(known + len(self._ids).to_bytes(8, "little") + magic)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
@@ -144,56 +204,49 @@ class FaissIndex:
             draft.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, path: Path, dimension: int) -> FaissIndex:
-        """The index in a file.
+    def load(cls, path: Path, dimension: int, *, exact: int = EXACT) -> Self:
+        """The index in a file; `exact` is for what is added later.
 
         Raises:
             IndexDamaged: the file is not whole, not ours, or of another dimension.
         """
         import faiss
 
-        out = cls(dimension)
+        out = cls(dimension, exact=exact)
         try:
-            with path.open("rb") as file:
-                file.seek(-16, os.SEEK_END)
-                tail = file.read(16)
-                count = int.from_bytes(tail[:8], "little")
-                if tail[8:] != _MAGIC or count * 8 > file.tell():
-                    raise IndexDamaged(f"{path} is no whole vector file: its end is missing")
-                file.seek(-16 - count * 8, os.SEEK_END)
-                ids = np.frombuffer(file.read(count * 8), dtype="<i8").astype(np.int64)
-            index = faiss.read_index(str(path))
+            ids, made, recall = _tail(path)
+            index: Any = faiss.read_index(str(path))
         except (OSError, RuntimeError) as error:
             raise IndexDamaged(f"{path} cannot be read ({str(error).splitlines()[-1]})") from error
         kind = getattr(getattr(index, "sq", None), "qtype", None)
         if kind != faiss.ScalarQuantizer.QT_8bit_direct_signed:
             raise IndexDamaged(f"{path} holds vectors in another form than bytes")
-        if index.d != dimension or index.ntotal != count or np.any(np.diff(ids) <= 0):
+        if bool(made) != hasattr(index, "invlists"):
+            raise IndexDamaged(f"{path} ends as a file of {'lists' if made else 'a scan'}, and is none")
+        if index.d != dimension or index.ntotal != len(ids) or np.any(np.diff(ids) <= 0):
             raise IndexDamaged(
-                f"{path} holds {index.ntotal} vectors of dimension {index.d} and {count} ids; dimension {dimension} is needed"
+                f"{path} holds {index.ntotal} vectors of dimension {index.d} and {len(ids)} ids; dimension {dimension} is needed"
             )
-        out._index, out._ids = index, ids
+        out._index, out._ids, out._sorted, out._recall = index, ids, made, recall
         return out
 
 
-def _turned(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32 (n, dimension): the vectors by a fixed orthogonal map, which spreads what is in few coordinates over many."""
-    n, dimension = vectors.shape
-    signs, order, matrix = _turn(dimension)
-    blocks = (vectors * signs)[:, order].reshape(-1, len(matrix))
-    return np.ascontiguousarray((blocks @ matrix).reshape(n, dimension), dtype=np.float32)
+def _tail(path: Path) -> tuple[NDArray[np.int64], int, float]:
+    """The ids at a file's end, and for lists from how many vectors they were made (else 0) and their recall."""
+    with path.open("rb") as file:
+        file.seek(-16, os.SEEK_END)
+        end = file.read(16)
+        count, known = int.from_bytes(end[:8], "little"), _LISTS.size if end[8:] == _MAGIC_LISTS else 0
+        if end[8:] not in (_MAGIC, _MAGIC_LISTS) or count * 8 + known > file.tell():
+            raise IndexDamaged(f"{path} is no whole vector file: its end is missing")
+        file.seek(-16 - known - count * 8, os.SEEK_END)
+        ids = np.frombuffer(file.read(count * 8), dtype="<i8").astype(np.int64)
+        made, recall = _LISTS.unpack(file.read(known)) if known else (0, 1.0)
+    return ids, made, recall
 
 
-@lru_cache(maxsize=8)
-def _turn(dimension: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-    """Signs, an order of the coordinates, and a Hadamard matrix for blocks of them (of 128 where the dimension divides well).
+def _selector(mask: NDArray[np.bool_]) -> Any:  # noqa: ANN401 - FAISS's classes have no usable types
+    import faiss
 
-    RandomState's stream is frozen by numpy, so that a saved index means the same everywhere.
-    """
-    random = np.random.RandomState(_SEED + dimension)
-    signs = random.choice(np.array([-1.0, 1.0]), dimension).astype(np.float32)
-    order = random.permutation(dimension).astype(np.int64)
-    matrix: NDArray[Any] = np.ones((1, 1))
-    while len(matrix) < min(dimension & -dimension, 128):
-        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
-    return signs, order, np.asarray(matrix / np.sqrt(len(matrix)), dtype=np.float32)
+    kind: Any = faiss.IDSelectorBitmap
+    return kind(np.packbits(mask, bitorder="little"))

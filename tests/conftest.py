@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from hypothesis import settings
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+# what the first use measures and distils is kept between runs, but not among the user's own
+os.environ["XDG_CACHE_HOME"] = str(Path(tempfile.gettempdir()) / f"contextkit-tests-{os.getuid()}")
 
 ROOT = Path(__file__).parent.parent
 LIBRARY = ROOT / "examples" / "library"
@@ -25,8 +29,8 @@ def library_index(tmp_path_factory):
     from contextkit.embedding import LocalEmbedder
 
     folder = tmp_path_factory.mktemp("library") / "index"
-    # float32: the same packets on every processor
-    with ck.open(folder, embedder=LocalEmbedder(precision="float32")) as kit:
+    # float32 on one back-end: the same packets on every processor
+    with ck.open(folder, embedder=LocalEmbedder(precision="float32", backend="torch")) as kit:
         report = kit.sync(LIBRARY)
     assert report.failed == 0, report.failures
     return folder
@@ -38,7 +42,7 @@ def library_kit(library_index):
     import contextkit as ck
     from contextkit.embedding import LocalEmbedder
 
-    with ck.open(library_index, embedder=LocalEmbedder(precision="float32")) as kit:
+    with ck.open(library_index, embedder=LocalEmbedder(precision="float32", backend="torch")) as kit:
         yield kit
 
 
