@@ -46,10 +46,10 @@ bench: $(READY)  ## the tables of the README, from the data in BENCH
 	else echo "no evaluation data in $(BENCH): skipped; name its folder: make bench BENCH=DIR"; fi
 
 measure: $(READY) $(PEERS)
-	@set -e; for script in evidence peers parsing filings speed; do \
+	@set -e; for script in evidence selection peers parsing filings speed memory; do \
 		if [ -f benchmarks/$$script.py ]; then echo "== $$script"; $(BIN)/python benchmarks/$$script.py "$(BENCH)" --json $$script; fi; \
 	done
-	$(BIN)/python benchmarks/tables.py --write README.md
+	@for page in README.md docs/memory.md docs/retrieval.md; do $(BIN)/python benchmarks/tables.py --write $$page; done
 
 $(PEERS): benchmarks/peers-requirements.txt
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
