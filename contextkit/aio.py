@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from contextkit.kit import IndexInfo, Kit, Limits, Where
 from contextkit.kit import open as open_kit
+from contextkit.retrieval.reranking import MILLISECONDS
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from contextkit.exchange import Exported
     from contextkit.observe.costs import Cost, Outcome
     from contextkit.observe.difference import ReceiptDifference
-    from contextkit.protocols import Chunker, Connector, Embedder, MemoryBackend
+    from contextkit.protocols import Chunker, Connector, Embedder, MemoryBackend, Reranker
     from contextkit.retrieval.hits import Hit
     from contextkit.sync import Progress, SyncReport
     from contextkit.types import Document, Principal
@@ -69,12 +70,14 @@ class AsyncKit:
         memory: str | Path | MemoryBackend | None = None,
         chunker: Chunker | None = None,
         backend: Wanted = "auto",
+        reranker: str | Path | Reranker | None = None,
+        rerank_ms: float = MILLISECONDS,
         threads: int = 8,
     ) -> AsyncKit:
         """As `contextkit.open`; `threads` calls run side by side."""
         kit = await asyncio.to_thread(
             open_kit, path, create=create, read_only=read_only, embedder=embedder, limits=limits, wait=wait, memory=memory,
-            chunker=chunker, backend=backend,
+            chunker=chunker, backend=backend, reranker=reranker, rerank_ms=rerank_ms,
         )  # fmt: skip
         return cls(kit, threads)
 

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     backend: Literal["auto", "openvino", "torch"] = Field(
         "auto", description="what computes a local model; auto: the fastest that is installed, as measured"
     )
+    reranker: str | None = Field(
+        None, description="judges passages: a cross-encoder's folder (in a file: relative to it), late-interaction, or a plug-in"
+    )
+    rerank_ms: float = Field(200.0, gt=0, description="milliseconds that the reranker may take for a question")
     memory: str | None = Field(
         None, repr=False, description="address of a shared memory (postgresql://...), or its folder; unset: in the index's folder"
     )
@@ -157,6 +161,8 @@ def _file_values(path: Path | None) -> dict[str, object]:
         values["index"] = path.parent / Path(index).expanduser()
     if isinstance(memory := values.get("memory"), str) and "://" not in memory:
         values["memory"] = str(path.parent / Path(memory).expanduser())
+    if isinstance(reranker := values.get("reranker"), str) and (folder := path.parent / Path(reranker).expanduser()).is_dir():
+        values["reranker"] = str(folder)
     return values
 
 

@@ -20,6 +20,7 @@
     |   |-- DocumentTooLarge               over the size limit
     |   `-- ParseLimit                     over the time or memory limit
     |-- EmbedderError                      weights that do not load, an endpoint that does not answer
+    |-- RerankerError                      a reranker that does not load, that fails, or whose scores are none
     |-- ExtractorError                     an extractor of facts that does not answer, or not as it must
     |-- PluginError                        an installed plug-in that does not load
     `-- MissingExtra (ImportError)         an optional package is needed; names the extra
@@ -49,6 +50,7 @@ __all__ = [
     "ParseLimit",
     "PluginError",
     "ReadOnlyIndex",
+    "RerankerError",
     "ServerUnreachable",
     "SourceError",
     "StateConflict",
@@ -147,6 +149,10 @@ class ParseLimit(ParseError):
 
 class EmbedderError(ContextkitError):
     """Weights that do not load or are not the expected ones, or an endpoint that does not answer."""
+
+
+class RerankerError(ContextkitError):
+    """A reranker whose model does not load, that fails on a question, or that gives something else than scores."""
 
 
 class ExtractorError(ContextkitError):

@@ -121,6 +121,24 @@ class VectorIndex(Protocol):
 
 
 @runtime_checkable
+class Reranker(Protocol):
+    """Judges how well passages answer a question: better than the search that found them, and slower.
+
+    1. `name` names it in receipts, and changes whenever its scores may.
+    2. `score` gives float32 (n,), one number for each text, higher is better, all finite. They are compared within one question
+       only, so their scale is free; a text's score does not depend on the texts that are given with it, up to rounding.
+    3. An empty list gives shape (0,), and what is needed is loaded then: no cap of time counts that call.
+    4. A text or a question that is too long to be read whole is judged by what can be read.
+    5. Calls from several threads are safe.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def score(self, question: str, texts: Sequence[str]) -> NDArray[np.float32]: ...
+
+
+@runtime_checkable
 class TokenCounter(Protocol):
     """Counts the tokens that a model will see.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PER_LIST = 50  # training vectors a list; k-means gains little from more
 _ROUNDS = 10  # of k-means
 _ASKED = 200  # stored vectors that are asked for when the number of lists to look into is chosen
+_FLOOR = 10  # at least a tenth of the lists: cheap, and a guard against questions unlike anything stored
 _BLOCK = 16_384  # vectors moved at once
 _SIGN = 128  # FAISS keeps a signed byte v as v + 128
 NEAREST = 10
@@ -50,7 +51,7 @@ def sorted_into_lists(index: Any, dimension: int) -> Any:  # noqa: ANN401 - FAIS
 
 
 def probes_for(index: Any, dimension: int, target: float) -> tuple[int, float]:  # noqa: ANN401 - see above
-    """(lists a question must look into, recall): the fewest that find the target share of the true nearest.
+    """(lists a question must look into, recall): the fewest that find the target share of the true nearest, and a tenth at least.
 
     Stored vectors are asked for against all lists; that each finds itself does not count. The recall is of these questions.
     """
@@ -73,7 +74,7 @@ def probes_for(index: Any, dimension: int, target: float) -> tuple[int, float]: 
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.arange(index.nlist)[None].repeat(len(asked), axis=0), axis=1)
     needed = np.sort(np.take_along_axis(rank, labels[:, 1:] >> 32, axis=1).ravel()) + 1
-    probes = int(needed[max(0, math.ceil(target * len(needed)) - 1)])
+    probes = max(int(needed[max(0, math.ceil(target * len(needed)) - 1)]), -(-index.nlist // _FLOOR))
     return probes, float(np.mean(needed <= probes))
 
 

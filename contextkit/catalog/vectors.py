@@ -123,6 +123,7 @@ class Vectors:
             try:
                 self._index.save(self._path)
                 card = {"index": self._catalog.identity.uuid, "last": self._last, "count": len(self._index), **_sum(self._path)}
+                card["kind"] = _told(self._index)
                 write_atomically(self._card, json.dumps(card).encode())
             except (OSError, ContextkitError) as error:  # nothing is lost: the next opening reads the catalogue instead
                 self.notes.append(
@@ -136,6 +137,14 @@ class Vectors:
     def filed(self) -> bool:
         """Whether the file was taken as it is, or written since."""
         return self._filed > 0
+
+    def describe(self) -> dict[str, Any]:
+        """What the index says of itself where it is loaded, else what its file's card says; cheap, nothing is read or made.
+        Empty where neither is there, or the index type tells nothing (a method `describe`).
+        """
+        index = self._index
+        told = _told(index) if index is not None else self._read_card().get("kind")
+        return told if isinstance(told, dict) else {}
 
     def problems(self) -> list[str]:
         """What the index in memory has other than the catalogue; empty where it is in step.
@@ -207,6 +216,11 @@ class Vectors:
         except (OSError, ValueError):
             return {}
         return card if isinstance(card, dict) else {}
+
+
+def _told(index: VectorIndex) -> dict[str, Any]:
+    describe: Callable[[], dict[str, Any]] | None = getattr(index, "describe", None)
+    return describe() if describe is not None else {}
 
 
 def _sum(path: Path) -> dict[str, int]:

@@ -55,11 +55,12 @@ def search(
     group: options.Group = None,
     index: options.Index = None,
     embedder: options.Embedder = None,
+    reranker: options.Reranker = None,
     json: options.Json = False,
 ) -> None:
     """Find the passages that answer a question best."""
     asked, filters, caller = session.question(question), session.where(where), session.principal(user, group)
-    config = session.settings(index=index, embedder=embedder, k=k)
+    config = session.settings(index=index, embedder=embedder, reranker=reranker, k=k)
     with session.opened(config, read_only=True) as kit:
         hits = kit.search(asked, k=config.k, where=filters, principal=caller)
     if json:
@@ -87,11 +88,14 @@ def context(
     group: options.Group = None,
     index: options.Index = None,
     embedder: options.Embedder = None,
+    reranker: options.Reranker = None,
     json: options.Json = False,
 ) -> None:
     """Print the context for a question: the evidence in the index, within a token budget, with citations."""
     asked, filters, caller = session.question(question), session.where(where), session.principal(user, group)
-    config = session.settings(index=index, embedder=embedder, budget=budget, model=model, format=format.value if format else None)
+    config = session.settings(
+        index=index, embedder=embedder, reranker=reranker, budget=budget, model=model, format=format.value if format else None
+    )
     wanted = PacketFormat(config.format)
     shape = PacketFormat.TEXT if wanted is PacketFormat.JSON else wanted
     with session.opened(config) as kit:

@@ -27,3 +27,7 @@ Embedder = Annotated[
         "--embedder", metavar="MODEL", help="A model's folder or name, the same for making and asking [all-MiniLM-L6-v2]."
     ),
 ]
+Reranker = Annotated[
+    str | None,
+    typer.Option("--reranker", metavar="FOLDER", help="A cross-encoder that judges what was found, or late-interaction [none]."),
+]

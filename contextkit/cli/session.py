@@ -35,7 +35,7 @@ def opened(config: Settings, *, create: bool = False, read_only: bool = False) -
     )
     with open_kit(
         config.index, create=create, read_only=read_only, embedder=config.embedder, limits=limits, wait=config.wait,
-        memory=config.memory, backend=config.backend,
+        memory=config.memory, backend=config.backend, reranker=config.reranker, rerank_ms=config.rerank_ms,
     ) as kit:  # fmt: skip
         yield kit
 

@@ -23,6 +23,7 @@ from contextkit.errors import BudgetExceeded, InputError
 from contextkit.protocols import Embedder, TokenCounter
 from contextkit.retrieval import aspects
 from contextkit.retrieval.candidates import Candidates, Clock, Sentences
+from contextkit.retrieval.reranking import Reranking
 from contextkit.retrieval.scoring import Weights
 from contextkit.types import Principal
 
@@ -70,6 +71,7 @@ class Reader:
     vectors: Vectors
     embedder: Embedder
     weights: Weights
+    reranking: Reranking | None = None
 
 
 def build(reader: Reader, request: Request, counter: TokenCounter, progress: Tell | None = None) -> Packet:
@@ -111,11 +113,12 @@ class Retrieved:
 
 
 def retrieve(reader: Reader, request: Request) -> Retrieved:
-    """The scored candidates for a request. Raises FilterError where the filter is not understood."""
+    """The scored candidates for a request. Raises FilterError where the filter is not understood, and RerankerError."""
     clock = Clock()
     visible = reader.catalog.visible(request.where, request.principal)
     clock.lap("filter")
     asked = aspects.search(reader.catalog, reader.vectors, reader.embedder, request.question, visible)
+    asked = aspects.rerank(asked, request.question, reader.reranking, reader.weights)
     found, sentences = aspects.score(reader.catalog, asked, visible, reader.weights)
     clock.lap("retrieve")
     return Retrieved(found, sentences, visible, clock)
@@ -199,10 +202,13 @@ class _Account:
 
     def packet(self) -> Packet:
         request, packed = self.request, self.packed
-        items = tuple(self._item(run) for run in packed.runs)
+        from contextkit.context.evidence import aged
+
+        now = datetime.now(UTC)
         citations = tuple(self._citation(n, content) for n, content in enumerate(packed.documents, 1))
+        items = aged([self._item(run) for run in packed.runs], citations, now)
         confidence = self._confidence()
-        created = datetime.now(UTC).isoformat(timespec="milliseconds")
+        created = now.isoformat(timespec="milliseconds")
         reasons = Counter(reason for _, reason in packed.dropped)
         reasons["budget"] += len(self.sentences.score) - len(packed.dropped) - sum(len(r.units) for r in packed.runs)
         receipt = Receipt(
@@ -230,6 +236,8 @@ class _Account:
             dropped_total=dict(reasons),
             milliseconds={stage: round(ms, 3) for stage, ms in self.milliseconds.items()},
             versions=versions(),
+            reranker="" if self.reader.reranking is None else self.reader.reranking.reranker.name,
+            reranked=self.found.reranked,
         )
         return Packet(
             question=request.question, text=packed.text, tokens=packed.tokens, budget=request.budget,
@@ -266,8 +274,9 @@ class _Account:
         )  # fmt: skip
         total, passage, passage_lexical, sentence, sentence_lexical = (round(float(v), 4) for v in values)
         return Scores(
-            total=total, passage=passage, passage_lexical=passage_lexical, sentence=sentence, sentence_lexical=sentence_lexical
-        )
+            total=total, passage=passage, passage_lexical=passage_lexical, sentence=sentence, sentence_lexical=sentence_lexical,
+            rerank=0.0 if self.found.rerank is None else round(float(self.found.rerank[chunk]), 4),
+        )  # fmt: skip
 
     def _citation(self, number: int, content: int) -> Citation:
         document, *twins = self.found.documents[content]
@@ -321,6 +330,7 @@ def _why(scores: Scores, weights: Weights) -> str:
         f"the sentence is close in meaning (cosine {scores.sentence:.2f})": weights.sentence * scores.sentence,
         f"the sentence shares words with the question ({scores.sentence_lexical:.0%} of the best)": weights.sentence_lexical
         * scores.sentence_lexical,
+        f"the reranker says that its passage answers ({scores.rerank:.0%} of the best)": weights.rerank * scores.rerank,
     }
     return max(parts, key=lambda k: parts[k])
 

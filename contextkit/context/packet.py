@@ -59,6 +59,7 @@ class Scores(Record):
     passage_lexical: float
     sentence: float
     sentence_lexical: float
+    rerank: float = 0.0
 
 
 class Item(Record):
@@ -162,6 +163,8 @@ class Receipt(Record):
         dropped_total: how many were left out, by reason; of all that scored too low to be looked at, "budget".
         milliseconds: wall time by stage.
         versions: of contextkit and of the libraries that shape the result.
+        reranker: name of the reranker, or "".
+        reranked: passages that it judged within its cap; of several questions, the sum.
     """
 
     id: str
@@ -188,6 +191,8 @@ class Receipt(Record):
     dropped_total: dict[str, int]
     milliseconds: dict[str, float]
     versions: dict[str, str]
+    reranker: str = ""
+    reranked: int = 0
 
 
 class Packet(Record):

@@ -35,6 +35,7 @@ def best_passages(retrieved: Retrieved, k: int, weights: Weights) -> Retrieved:
         retrieved,
         found=replace(
             found, chunks=chunks, passage=found.passage[best], lexical=found.lexical[best],
+            rerank=None if found.rerank is None else found.rerank[best],
             documents={content: d for content, d in found.documents.items() if content in contents},
         ),
         sentences=replace(

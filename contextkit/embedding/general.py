@@ -42,7 +42,7 @@ class SentenceTransformerEncoder:
     def __init__(self, folder: ModelFolder, dtype: torch.dtype) -> None:
         from sentence_transformers import SentenceTransformer
 
-        with _quiet():
+        with quiet():
             model = SentenceTransformer(
                 str(folder.path), device="cpu", local_files_only=True, model_kwargs={"dtype": dtype} if folder.config else {}
             )
@@ -127,7 +127,7 @@ def convert_tokenizer(folder: ModelFolder) -> Tokenizer:
     from transformers import AutoTokenizer
 
     try:
-        with _quiet():
+        with quiet():
             loaded = AutoTokenizer.from_pretrained(str(folder.tokenizer.parent), local_files_only=True, use_fast=True)
     except (OSError, ValueError, ImportError) as error:
         raise EmbedderError(f"the tokenizer of {str(folder.path)!r} does not load: {error}") from error
@@ -138,7 +138,7 @@ def convert_tokenizer(folder: ModelFolder) -> Tokenizer:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the progress bars and notes that loading prints."""
     from transformers.utils import logging as transformers_logging
 

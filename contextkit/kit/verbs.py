@@ -15,8 +15,9 @@ from contextkit.kit.calls import AgentCalls
 from contextkit.kit.info import IndexInfo, index_info
 from contextkit.kit.upkeep import Upkeep
 from contextkit.kit.wiring import Limits, Where
-from contextkit.protocols import Chunker, Connector, Embedder, MemoryBackend
+from contextkit.protocols import Chunker, Connector, Embedder, MemoryBackend, Reranker
 from contextkit.retrieval.hits import Hit
+from contextkit.retrieval.reranking import MILLISECONDS, Reranking, load_reranker
 from contextkit.retrieval.terms import TERMS_VERSION
 from contextkit.sources import connector_for
 from contextkit.sync import Progress, SyncReport
@@ -39,6 +40,8 @@ def open(  # noqa: A001 - `ck.open` reads like the builtin on purpose
     memory: str | Path | MemoryBackend | None = None,
     chunker: Chunker | None = None,
     backend: Wanted = "auto",
+    reranker: str | Path | Reranker | None = None,
+    rerank_ms: float = MILLISECONDS,
 ) -> Kit:
     """The kit of an index folder, made where there is none.
 
@@ -54,15 +57,22 @@ def open(  # noqa: A001 - `ck.open` reads like the builtin on purpose
         chunker: cuts documents; the same one every time, since another one cuts all of them anew. None: by their structure.
         backend: what computes a local model: "openvino", "torch", or "auto" for the fastest that is installed. An index works
             with all of them.
+        reranker: judges the passages that were found: a cross-encoder's folder, "late-interaction", a plug-in's name, or a
+            reranker; None: none does.
+        rerank_ms: milliseconds that it may take for one question; `math.inf`: as many as it needs.
 
     Raises:
         IndexNotFound: there is none and none may be made.
         IndexMismatch: it was made with another embedder than the one given, or by a newer contextkit.
         IndexDamaged: it cannot be read.
-        InputError: the folder holds other things.
+        InputError: the folder holds other things, or an argument cannot work.
+        RerankerError: the reranker's folder holds no cross-encoder.
     """
     folder = Path(path).expanduser()
     loaded = load_embedder(embedder, backend=backend)
+    judge = load_reranker(reranker, loaded)
+    if judge is not None:
+        Reranking(judge, rerank_ms)  # before anything is opened or made: raises where the cap cannot work
     if exists(folder) or not create or read_only:
         try:
             catalog = Catalog.open(folder, read_only=read_only)
@@ -76,7 +86,7 @@ def open(  # noqa: A001 - `ck.open` reads like the builtin on purpose
                 raise
     else:
         catalog = Catalog.create(folder, loaded.info, terms=TERMS_VERSION)
-    return Kit(catalog, loaded, chunker=chunker, limits=limits, wait=wait, memory=memory)
+    return Kit(catalog, loaded, chunker=chunker, limits=limits, wait=wait, memory=memory, reranker=judge, rerank_ms=rerank_ms)
 
 
 class Kit(AgentCalls, Upkeep):
@@ -167,7 +177,7 @@ class Kit(AgentCalls, Upkeep):
             FilterError: the filter is not understood.
         """
         from contextkit.context.build import check_question
-        from contextkit.retrieval.aspects import combined
+        from contextkit.retrieval.aspects import combined, rerank
         from contextkit.retrieval.aspects import search as find
         from contextkit.retrieval.candidates import DEPTH
         from contextkit.retrieval.hits import hits
@@ -178,7 +188,7 @@ class Kit(AgentCalls, Upkeep):
         reader = self._reader()
         visible = self.catalog.visible(where, principal)
         found = find(reader.catalog, reader.vectors, reader.embedder, question, visible, max(DEPTH, k))
-        return hits(*combined(found, self.weights), k)
+        return hits(*combined(rerank(found, question, reader.reranking, self.weights), self.weights), k)
 
     def context(
         self,

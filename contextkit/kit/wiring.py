@@ -14,7 +14,8 @@ from contextkit.catalog import Catalog, Vectors
 from contextkit.context.store import CallStore
 from contextkit.errors import KitClosed
 from contextkit.observe.receipts import ReceiptStore
-from contextkit.protocols import Embedder, MemoryBackend
+from contextkit.protocols import Embedder, MemoryBackend, Reranker
+from contextkit.retrieval.reranking import MILLISECONDS, Reranking
 from contextkit.retrieval.scoring import Weights
 from contextkit.retrieval.terms import TERMS_VERSION, terms
 from contextkit.sync import Pipeline
@@ -64,11 +65,14 @@ class Wiring:
         limits: Limits | None = None,
         wait: float = 30.0,
         memory: str | Path | MemoryBackend | None = None,
+        reranker: Reranker | None = None,
+        rerank_ms: float = MILLISECONDS,
     ) -> None:
         self.catalog = catalog
         self.embedder = embedder
         self.weights = weights or Weights()
         self.limits = limits or Limits()
+        self._reranking = None if reranker is None else Reranking(reranker, rerank_ms)
         self._wait = wait
         self._chunker = chunker
         self._vectors: Vectors | None = None
@@ -114,7 +118,7 @@ class Wiring:
             for note in vectors.notes:
                 warnings.warn(note, stacklevel=3)
             vectors.notes.clear()
-            return Reader(self.catalog, vectors, self.embedder, self.weights)
+            return Reader(self.catalog, vectors, self.embedder, self.weights, self._reranking)
 
     def _made_vectors(self) -> Vectors:
         with self._lock:

@@ -15,6 +15,7 @@ from contextkit.catalog import Catalog, Vectors, Visible
 from contextkit.protocols import Embedder
 from contextkit.retrieval.candidates import DEPTH, Candidates, Sentences, find, score_sentences
 from contextkit.retrieval.questions import parts
+from contextkit.retrieval.reranking import Reranking
 from contextkit.retrieval.scoring import Floats, Weights
 
 _WHOLE = 0.3
@@ -34,6 +35,21 @@ def search(
     if len(asked) == 1:
         return [find(catalog, vectors, embedder, question, visible, depth)]
     return _aligned(catalog, [find(catalog, vectors, embedder, part, visible, depth) for part in (question, *asked)])
+
+
+def rerank(found: Sequence[Candidates], question: str, reranking: Reranking | None, weights: Weights) -> list[Candidates]:
+    """What `search` found for a text, with what a reranker says of it; as it is where there is none.
+
+    Of several questions each has its passages judged for itself, in an equal share of the cap; the text as a whole is not judged.
+    Raises RerankerError where the reranker fails.
+    """
+    if reranking is None:
+        return list(found)
+    if len(found) == 1:
+        return [reranking.rerank(found[0], question, weights)]
+    share = 1 / (len(found) - 1)
+    judged = [reranking.rerank(one, part, weights, share) for one, part in zip(found[1:], parts(question), strict=True)]
+    return [found[0], *judged]
 
 
 def score(catalog: Catalog, found: Sequence[Candidates], visible: Visible, weights: Weights) -> tuple[Candidates, Sentences]:
@@ -77,6 +93,8 @@ def combined(found: Sequence[Candidates], weights: Weights) -> tuple[Candidates,
         passage=np.stack([one.passage for one in found])[answers, rows],
         lexical=np.stack([one.lexical for one in found])[answers, rows],
         milliseconds=spent,
+        rerank=_of_answers([one.rerank for one in found[1:]], answers - 1),
+        reranked=sum(one.reranked for one in found),
     )
     return merged, level
 
@@ -87,6 +105,12 @@ def _level(scores: Floats) -> tuple[NDArray[np.int64], Floats]:
     level = scores - best
     answers = 1 + level[1:].argmax(axis=0)
     return answers, np.asarray(level[answers, np.arange(len(answers))] + _WHOLE * level[0] + best.max(), np.float32)
+
+
+def _of_answers(judged: Sequence[Floats | None], answers: NDArray[np.int64]) -> Floats | None:
+    """What the reranker says of each chunk for the question that it answers best; None where nothing was reranked."""
+    known = [one for one in judged if one is not None]
+    return np.stack(known)[answers, np.arange(len(answers))] if len(known) == len(judged) else None
 
 
 def _aligned(catalog: Catalog, found: Sequence[Candidates]) -> list[Candidates]:

@@ -30,6 +30,8 @@ class Candidates:
         lexical: float32 (n,), BM25 as a share of the best chunk's.
         documents: the permitted documents of each content, by content id; twins share one.
         milliseconds: wall time by stage.
+        rerank: float32 (n,), what a reranker says, 0 to 1, and 0 for what it did not reach; None without one.
+        reranked: how many passages it judged.
     """
 
     question: Floats
@@ -39,10 +41,13 @@ class Candidates:
     lexical: Floats
     documents: Mapping[int, Sequence[StoredDocument]]
     milliseconds: dict[str, float] = field(default_factory=dict)
+    rerank: Floats | None = None
+    reranked: int = 0
 
     def fused(self, weights: Weights) -> Floats:
         """float32 (n,): what a chunk scores as a whole."""
-        return weights.passage * self.passage + weights.passage_lexical * self.lexical
+        found = weights.passage * self.passage + weights.passage_lexical * self.lexical
+        return found if self.rerank is None else found + np.float32(weights.rerank) * self.rerank
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class Weights:
         sentence: cosine of question and sentence.
         sentence_lexical: BM25 of the sentence as a share of the best sentence's.
         neighbour: share of the better direct neighbour's score that is added to a sentence's own.
+        rerank: what a reranker says of the passage, from 0 for the worst that it judged to 1 for the best; nothing without one.
     """
 
     passage: float = 1.0
@@ -37,6 +38,7 @@ class Weights:
     sentence: float = 0.5
     sentence_lexical: float = 0.25
     neighbour: float = 0.4
+    rerank: float = 0.5
 
 
 def idf(frequency: Mapping[str, int], total: int) -> dict[str, float]:

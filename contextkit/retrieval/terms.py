@@ -120,7 +120,12 @@ def finder(wanted: Collection[str]) -> Callable[[str], list[str]]:
     likely = re.compile(r"(?<![^\W_])(?:" + "|".join(map(re.escape, starts)) + r")[^\W_]*(?:[_.\-'’:/+][^\W_]+)*", re.IGNORECASE)
 
     def find(text: str) -> list[str]:
-        plain = text.isascii() and not _CAMEL_INSIDE.search(text)
+        plain = text.isascii()
+        if plain:  # substrings and comparisons first: most sentences need no pattern at all
+            low = text.lower()
+            if not any(map(low.__contains__, starts)):
+                return []
+            plain = text[1:] == low[1:] or not _CAMEL_INSIDE.search(text)
         found = likely.findall(text) if plain else _WORD.findall(text)
         return [t for match in found for t in _expand(match) if t in wanted]
 

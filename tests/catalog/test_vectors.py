@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -132,3 +133,38 @@ def test_many_threads(catalog, pipeline, embedder):
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+def test_a_large_index_goes_into_lists_when_the_writer_saves(catalog, pipeline, embedder):
+    new, load = partial(FaissIndex, exact=20), partial(FaissIndex.load, exact=20)
+    first = Vectors(catalog, new, load)
+    assert first.describe() == {}
+    add(catalog, documents(*range(40)), pipeline)
+    same(catalog, first, embedder)
+    assert first.describe()["kind"] == "exact", "who asks does not pay for lists"
+    assert first.save()
+    told = first.describe()
+    assert told["kind"] == "lists"
+    assert told["vectors"] == 40
+    second = Vectors(catalog, new, load)
+    assert second.describe() == told, "from the card, before anything is loaded"
+    assert second._index is None
+    add(catalog, documents(*range(40, 50)), pipeline)
+    remove(catalog, ["d4", "d5"])
+    seen = catalog.visible({"id": {"$in": ["d7", "d8", "d44"]}})
+    same(catalog, second, embedder, seen)
+    assert second.describe() == told | {"vectors": 50, "bytes": 50 * 32}
+    assert second.notes == []
+    assert second.problems() == []
+    found, _ = second.search(embedder.embed_queries(["text number 44"]), 48, catalog.visible())
+    assert sorted(found[0].tolist()) == np.flatnonzero(catalog.visible().allowed).tolist()
+
+
+def test_an_index_type_that_tells_nothing_has_no_description(catalog, pipeline):
+    class Silent(FaissIndex):
+        describe = None
+
+    add(catalog, documents(1), pipeline)
+    mine = Vectors(catalog, Silent, Silent.load)
+    assert mine.save()
+    assert mine.describe() == {}

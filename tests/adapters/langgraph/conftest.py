@@ -1,4 +1,4 @@
-"""A kit with a small embedder, one for each test."""
+"""An empty kit in place of the one with documents."""
 
 from __future__ import annotations
 

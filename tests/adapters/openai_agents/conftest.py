@@ -1,32 +1,7 @@
-"""A small kit, and no traces sent."""
+"""No traces are sent."""
 
 from __future__ import annotations
 
-import pytest
 from agents import set_tracing_disabled
 
-import contextkit as ck
-from contextkit.testing import TinyEmbedder
-
 set_tracing_disabled(disabled=True)
-
-DOCUMENTS = [
-    ck.Document(
-        "handbook/leave", "Leave may be carried over until the end of March.\nUp to five days are carried.\n" * 2, "Leave"
-    ),
-    ck.Document("handbook/travel", "Trains are booked second class.\nA hotel may cost 120 euros a night.\n", "Travel"),
-    ck.Document("board/salaries", "The director earns 900 a day.\n", "Salaries", access=["user:boss"]),
-]
-
-
-@pytest.fixture
-def folder(tmp_path):
-    with ck.open(tmp_path / "index", embedder=TinyEmbedder()) as kit:
-        kit.add(DOCUMENTS)
-    return tmp_path / "index"
-
-
-@pytest.fixture
-def kit(folder):
-    with ck.open(folder, embedder=TinyEmbedder()) as kit:
-        yield kit

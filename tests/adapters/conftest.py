@@ -1,4 +1,4 @@
-"""A small kit."""
+"""A small kit, whose board paper only the boss may see. What a peer needs beside it is in the conftest of its folder."""
 
 from __future__ import annotations
 
