@@ -36,6 +36,15 @@ RESULTS = {
             "settings": {"filing given": {"questions": 26, "page": 84.6, "chance": 20.0, "evidence": 59.2}},
         }
     },
+    "selection": {
+        "results": {
+            "covidqa": {
+                "enough": {"1024": {"full": {"evidence": 85.1, "tokens": 1000.0}, "enough": {"evidence": 85.0, "tokens": 900.4}}},
+                "pairs": {"apart": {"512": 71.6, "1024": 78.3, "2048": 83.8}, "whole": {"512": 53.0, "1024": 63.4, "2048": 75.3}},
+                "ablation": {"no words": {"256": 48.9, "1024": 69.8}, "everything": {"256": 74.3, "1024": 85.1}},
+            }
+        }
+    },
     "memory": {
         "results": {
             "tune": {"questions": 5, "evidence": {b: v["evidence"] for b, v in BUDGETS.items()}},
@@ -78,6 +87,9 @@ def test_every_table_is_made_from_its_results(folder):
     assert "`contextkit --help`" in made["start"]
     assert "20,000 chunks" in made["start"]
     assert made["filings"].startswith("11 filings, 680 pages, read at 80 pages a second.")
+    assert cells(made["enough"].splitlines()[-1]) == ["covidqa", "1,024", "85.1", "85.0", "1,000", "900", "10 %"]
+    assert [cells(line)[0] for line in made["ablation"].splitlines()[2:]] == ["everything", "no words"]
+    assert cells(made["pairs"].splitlines()[2]) == ["covidqa", "taken apart", "71.6", "78.3", "83.8"]
     assert cells(made["parsing"].splitlines()[-1]) == ["csv", "9", "1.000", "-", "99.5 %"]
 
 
