@@ -22,7 +22,10 @@ from common import BUDGETS, RESULTS, table
 _MARKED = re.compile(r"(<!-- table:([a-z]+) -->\n)(.*?)(<!-- /table:\2 -->)", re.DOTALL)
 _NAMES = {
     "contextkit": "**contextkit**",
-    "contextkit float32": "contextkit, float32",
+    "contextkit openvino": "**contextkit**, extra `fast`",
+    "contextkit torch": "**contextkit**, torch",
+    "contextkit torch float32": "contextkit, torch in float32",
+    "contextkit instant": "contextkit, `instant`",
     "langchain": "LangChain + FAISS",
     "llamaindex": "LlamaIndex",
     "haystack": "Haystack",
