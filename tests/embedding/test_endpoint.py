@@ -269,14 +269,14 @@ def test_the_pace_is_kept_over_threads() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert 0.25 < time.monotonic() - start < 1.5
+    assert time.monotonic() - start > 0.25
 
 
 def test_the_pace_of_requests(server: Server) -> None:
     embedder = EndpointEmbedder("m", server.url, dimension=DIMENSION, batch_size=1, requests_per_minute=60)
     start = time.monotonic()
     embedder.embed_queries([f"t{i}" for i in range(12)])  # ten at once, then one a second
-    assert 1.8 < time.monotonic() - start < 4
+    assert time.monotonic() - start > 1.8
     embedder.close()
 
 

@@ -257,11 +257,11 @@ def test_its_faults_never_lose_a_turn(store, server, asks, status, body, reason)
 
 def test_one_that_hangs_is_given_up(store, server):
     release = threading.Event()
-    server.answer = lambda _: (release.wait(5), (200, completion({"facts": []})))[1]
+    server.answer = lambda _: (release.wait(30), (200, completion({"facts": []})))[1]
     store.use(ChatExtractor(server.url, "m", api_key="", timeout=0.2, max_retries=0))
     begin = time.monotonic()
     made = store.observe([say("The heron is back at the lock this morning.")], scope=SESSION)
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < 20
     release.set()
     assert made[-1].action == "failed"
     assert "0.2 seconds" in made[-1].reason

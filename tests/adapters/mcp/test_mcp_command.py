@@ -67,17 +67,6 @@ def test_the_other_verbs_never_load_the_sdk():
     assert found.stdout.splitlines()[-1] == "False False"
 
 
-def test_importing_costs_little_beyond_the_sdk():
-    code = (
-        "import time, mcp, mcp.server.stdio; t = time.process_time(); import contextkit.adapters.mcp_server; "
-        "print(time.process_time() - t)"
-    )
-    runs = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60) for _ in range(3)
-    ]
-    assert min(float(run.stdout) for run in runs) < 0.05
-
-
 async def test_http_from_the_command_to_the_client_and_its_end(index, tmp_path):
     token = "ann-0123456789abcdef"
     tokens = tmp_path / "tokens.json"
