@@ -37,13 +37,13 @@ class Adapter(NamedTuple):
 
 
 KNOWN = (
-    Adapter("langchain", "langchain", "langchain*.py", ("langchain", "langchain_core", "langgraph"), ("langchain",)),
-    Adapter("langgraph", "langgraph", "langgraph*.py", ("langgraph", "langchain_core"), ("langgraph",)),
-    Adapter("llamaindex", "llamaindex", "llamaindex*.py", ("llama_index",), ("llama-index-core",)),
-    Adapter("haystack", "haystack", "haystack*.py", ("haystack",), ("haystack-ai",)),
-    Adapter("openai-agents", "openai_agents", "openai_agents*.py", ("agents",), ("openai-agents",)),
-    Adapter("pydantic-ai", "pydantic_ai", "pydantic_ai.py", ("pydantic_ai",), ("pydantic-ai-slim",)),
-    Adapter("autogen", "autogen", "autogen.py", ("autogen_core",), ("autogen-core",)),
+    Adapter("langchain", "langchain", "langchain/*.py", ("langchain", "langchain_core", "langgraph"), ("langchain",)),
+    Adapter("langgraph", "langgraph", "langgraph/*.py", ("langgraph", "langchain_core"), ("langgraph",)),
+    Adapter("llamaindex", "llamaindex", "llamaindex/*.py", ("llama_index",), ("llama-index-core",)),
+    Adapter("haystack", "haystack", "haystack/*.py", ("haystack",), ("haystack-ai",)),
+    Adapter("openai-agents", "openai_agents", "openai_agents/*.py", ("agents",), ("openai-agents",)),
+    Adapter("pydantic-ai", "pydantic_ai", "pydantic_ai/*.py", ("pydantic_ai",), ("pydantic-ai-slim",)),
+    Adapter("autogen", "autogen", "autogen/*.py", ("autogen_core",), ("autogen-core",)),
     Adapter("mcp", "mcp_server", "mcp_server/*.py", ("mcp", "mcp_types"), ("mcp",)),
 )  # fmt: skip
 

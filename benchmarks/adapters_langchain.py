@@ -111,8 +111,7 @@ def _agents(kit: ck.Kit) -> list[Row]:
     from langchain_core.language_models.fake_chat_models import FakeListChatModel
     from langchain_core.messages import AIMessage, HumanMessage
 
-    from contextkit.adapters import langchain_messages as messages
-    from contextkit.adapters.langchain import KitMiddleware, kit_tools
+    from contextkit.adapters.langchain import KitMiddleware, kit_tools, messages
 
     said = [m for n in range(10) for m in (HumanMessage(f"What of pump {n}?"), AIMessage(f"It runs at {n} bar."))]
     said.append(HumanMessage("At what pressure does pump 7 run?"))

@@ -15,6 +15,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from contextkit.errors import (
@@ -40,6 +41,7 @@ BEYOND = (
 )
 """What an erasure cannot reach from here."""
 
+_BATCH = 2000  # rows sent at once
 _APPLICATION = "contextkit memory"
 _MARK = re.compile(r"'[^']*'|\?")
 
@@ -54,9 +56,12 @@ class _Rows:
         return self._connection.execute(_numbered(sql), parameters or None, binary=True)
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any:  # noqa: ANN401 - a DB-API cursor
-        cursor = self._connection.cursor()
-        cursor.executemany(_numbered(sql), parameters)
-        return cursor
+        cursor, rows, touched = self._connection.cursor(), iter(parameters), 0
+        # batch by batch: what is written may be read from this very connection, which takes no question while it is told rows
+        while batch := list(itertools.islice(rows, _BATCH)):
+            cursor.executemany(_numbered(sql), batch)
+            touched += cursor.rowcount
+        return SimpleNamespace(rowcount=touched)
 
 
 class PostgresBackend:

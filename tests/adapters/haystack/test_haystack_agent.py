@@ -16,7 +16,7 @@ from haystack.dataclasses import ChatMessage, Document, ReasoningContent, ToolCa
 
 import contextkit as ck
 from contextkit.adapters.haystack import KitDocumentStore, KitMemoryHook, KitPacketHook, KitToolset
-from contextkit.adapters.haystack_messages import original
+from contextkit.adapters.haystack.messages import original
 from contextkit.testing import TinyEmbedder
 from contextkit.tokens import counter_for, message_tokens, tool_tokens
 from contextkit.tokens.framing import framing_for
@@ -193,3 +193,54 @@ def test_parts_come_back_from_their_dictionaries(tmp_path):
 def test_bad_input_is_one_clear_error(store, make, words):
     with pytest.raises(ck.InputError, match=words):
         make(store)
+
+
+def spoken_by(tokens):
+    """A model that searches and then answers; each reply reports so many input tokens."""
+    replies = iter(
+        [ChatMessage.from_assistant(tool_calls=[ToolCall("search", {"query": "hive"}, id="s")]), "East.", "At 40 bar."]
+    )
+    counts = iter(tokens)
+
+    def model(messages, tools):
+        reply = next(replies)
+        usage = {"prompt_tokens": next(counts), "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 100}}
+        made = ChatMessage.from_assistant(reply) if isinstance(reply, str) else reply
+        made.meta["usage"] = {**usage, "total_tokens": usage["prompt_tokens"] + 3}
+        return made
+
+    return MockChatGenerator(response_fn=model)
+
+
+def test_reported_usage_comes_back_in_the_next_receipt(store):
+    hook, packets = KitPacketHook(store, budget=800), []
+
+    class Noting(KitPacketHook):
+        def run(self, state):
+            hook.run(state)
+            packets.append(hook.last)
+
+    agent = Agent(chat_generator=spoken_by([417, 500, 600]), tools=KitToolset(store), hooks={"before_llm": [Noting(store)]})
+    result = agent.run(messages=[ChatMessage.from_user("Where does the hive stand?")])
+    agent.run(messages=[*result["messages"], ChatMessage.from_user("At what pressure does the pump run?")])
+    first, second, third = (packet.receipt.anchored_tokens for packet in packets)
+    assert first is None
+    assert second > 417
+    assert third > 500
+
+
+def test_usage_of_calls_that_were_not_packets_anchors_nothing(store):
+    hook = KitPacketHook(store, budget=800)
+    packed(hook, ChatMessage.from_user("Where does the hive stand?"))
+    told = ChatMessage.from_assistant("Hello.", meta={"usage": {"prompt_tokens": 417, "total_tokens": 420}})
+    packed(hook, ChatMessage.from_user("Hi."), told, ChatMessage.from_user("Where does the hive stand?"))
+    assert hook.last.receipt.anchored_tokens is None
+
+
+def test_a_packet_that_added_nothing_is_anchored_too(store):
+    hook = KitPacketHook(store, budget=800, filters={"field": "meta.kind", "operator": "==", "value": "none"})
+    sent = packed(hook, ChatMessage.from_user("Where does the hive stand?"))
+    assert not any("contextkit" in message.meta for message in sent)
+    told = ChatMessage.from_assistant("Hello.", meta={"usage": {"prompt_tokens": 417, "total_tokens": 420}})
+    packed(hook, *sent, told, ChatMessage.from_user("And the pump?"))
+    assert hook.last.receipt.anchored_tokens > 417

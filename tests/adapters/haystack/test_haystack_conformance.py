@@ -9,7 +9,7 @@ from haystack.testing import document_store as sync_tests
 from haystack.testing import document_store_async as async_tests
 
 import contextkit as ck
-from contextkit.adapters.haystack_store import KitDocumentStore
+from contextkit.adapters.haystack.store import KitDocumentStore
 from contextkit.testing import TinyEmbedder
 
 

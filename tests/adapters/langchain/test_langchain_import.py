@@ -55,7 +55,7 @@ def test_the_core_of_langchain_is_enough_for_most():
 
 def test_names():
     for name in langchain.__all__:
-        assert getattr(langchain, name).__module__.startswith("contextkit.adapters.langchain_")
+        assert getattr(langchain, name).__module__.startswith("contextkit.adapters.langchain.")
         assert name in dir(langchain)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         langchain.Nothing  # noqa: B018

@@ -22,9 +22,9 @@ from pydantic import BaseModel
 from scripted import calls, scripted
 
 import contextkit as ck
-from contextkit.adapters import langchain_messages
 from contextkit.adapters.langchain import KitMiddleware, kit_tools
-from contextkit.adapters.langchain_middleware import RECEIPT
+from contextkit.adapters.langchain import messages as langchain_messages
+from contextkit.adapters.langchain.middleware import RECEIPT
 from contextkit.context.call import read_tools
 from contextkit.errors import BudgetExceeded, InputError
 from contextkit.tokens import counter_for, framing_for, message_tokens, tool_tokens

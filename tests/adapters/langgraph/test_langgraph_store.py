@@ -206,7 +206,7 @@ def test_an_item_counts_with_its_best_field(kit):
 @pytest.fixture
 def clock(monkeypatch):
     now = [1_800_000_000.0]
-    monkeypatch.setattr("contextkit.adapters.langgraph_store.time.time", lambda: now[0])
+    monkeypatch.setattr("contextkit.adapters.langgraph.store.time.time", lambda: now[0])
     return now
 
 

@@ -15,7 +15,7 @@ from llama_index.core.memory import Memory
 
 import contextkit as ck
 from contextkit.adapters.llamaindex import KitAgent, KitMemoryBlock, KitMessageQueue, kit_tools
-from contextkit.adapters.llamaindex_agent import to_openai
+from contextkit.adapters.llamaindex.agent import to_openai
 from contextkit.testing import TinyEmbedder
 
 SCOPE = {"user": "ann"}

@@ -7,18 +7,21 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, ToolCallBlock
 from llama_index.core.llms.mock import MockFunctionCallingLLM, MockLLM
+from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import MetadataMode, NodeRelationship, NodeWithScore, QueryBundle, RelatedNodeInfo, TextNode
+from openai.types import CompletionUsage
 
 import contextkit as ck
 from contextkit.adapters.llamaindex import KitAgent, KitPacker, KitRetriever, kit_tools
-from contextkit.adapters.llamaindex_agent import to_openai
+from contextkit.adapters.llamaindex.agent import to_openai
 from contextkit.testing import TinyEmbedder
 from contextkit.tokens import counter_for, message_tokens, tool_tokens
 from contextkit.tokens.framing import framing_for
@@ -196,6 +199,66 @@ def test_a_query_engine_sends_what_was_packed(kit):
     response = engine.query("Where does the hive stand?")
     assert asked == ["The hive stands east."]
     assert [one.node.ref_doc_id for one in response.source_nodes] == ["hive"]
+
+
+# -------------------------------------------------------------------------------------------------------------- what a call took
+
+
+class Reporting(MockFunctionCallingLLM):
+    """The peer's scripted model, whose responses carry the provider's account where LlamaIndex puts it."""
+
+    accounts: list
+
+    async def achat(self, messages, **kwargs):
+        return self.told(await super().achat(messages, **kwargs))
+
+    async def astream_chat(self, messages, **kwargs):
+        stream = await super().astream_chat(messages, **kwargs)
+
+        async def parts():
+            async for part in stream:
+                yield self.told(part)
+
+        return parts()
+
+    def told(self, response):
+        raw, beside = self.accounts.pop(0)
+        return response.model_copy(update={"raw": raw, "additional_kwargs": beside})
+
+
+USAGE = CompletionUsage(prompt_tokens=417, completion_tokens=3, total_tokens=420)
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        ({"usage": USAGE}, {}),
+        ({"usage": USAGE.model_dump()}, {}),
+        (SimpleNamespace(usage=USAGE), {}),
+        ({"usage_metadata": {"prompt_token_count": 417, "total_token_count": 420}}, {}),
+        ({"usage": None}, {"prompt_tokens": 417, "total_tokens": 420}),
+    ],
+    ids=["a model", "a mapping", "an object", "Google's", "beside"],
+)
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
+@pytest.mark.filterwarnings(
+    "ignore::pydantic.warnings.PydanticDeprecationWarning"
+)  # the peer's own, of walking through the agent's members
+async def test_reported_usage_comes_back_in_the_next_receipt(kit, account, streaming):
+    replies = iter(["East.", "At 40 bar.", "Ann."])
+    model = Reporting(
+        response_generator=lambda messages, **_: ChatMessage(role="assistant", content=next(replies)),
+        accounts=[account, (None, {}), (None, {})],
+    )
+    agent = KitAgent(kit, budget=800, name="desk", llm=model, streaming=streaming)
+    memory = ChatMemoryBuffer.from_defaults(token_limit=4000)
+    anchored = []
+    for question in ("Where does the hive stand?", "At what pressure does the pump run?", "Who keeps the bees?"):
+        await agent.run(question, memory=memory)
+        anchored.append(agent.last_packet.receipt.anchored_tokens)
+    assert anchored[0] is None
+    assert anchored[1] > 417
+    assert anchored[2] is not None, "a call without an account says nothing: the last report holds"
 
 
 # ------------------------------------------------------------------------------------------------------------------- without the peer

@@ -1,0 +1,1 @@
+"""What several adapters need. No peer is imported here."""
