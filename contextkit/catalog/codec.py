@@ -182,6 +182,10 @@ class _Three:
     def __init__(self) -> None:
         self._levels = np.concatenate([-_LEVELS_3[::-1], _LEVELS_3])
         self._edges = ((self._levels[1:] + self._levels[:-1]) / 2).astype(np.float32)
+        # four coordinates at once: half a byte of each plane, the first coordinate in its highest bit
+        halves = np.arange(4096)
+        low, middle, high = (np.stack([(halves >> (4 * plane + 3 - i)) & 1 for i in range(4)], axis=1) for plane in range(3))
+        self._fours = self._levels.take(low | (middle << 1) | (high << 2))
 
     def size(self, dimension: int) -> int:
         return 3 * ((dimension + 7) // 8)
@@ -208,8 +212,11 @@ class _Three:
 
     def _turned(self, data: bytes, dimension: int) -> NDArray[np.float32]:
         rows = _rows(data, self.size(dimension)).reshape(-1, 3, (dimension + 7) // 8)
-        bits = np.unpackbits(rows, axis=2, count=dimension)
-        return self._levels.take(bits[:, 0] | (bits[:, 1] << 1) | (bits[:, 2] << 2))
+        low, middle, high = rows.astype(np.uint16).swapaxes(0, 1)
+        first = (low >> 4) | (middle & 0xF0) | ((high & 0xF0) << 4)
+        last = (low & 15) | ((middle & 15) << 4) | ((high & 15) << 8)
+        turned = self._fours.take(np.stack([first, last], axis=2), axis=0, mode="clip").reshape(len(rows), 8 * rows.shape[2])
+        return np.ascontiguousarray(turned[:, :dimension])
 
 
 _CODECS: dict[str, Codec] = {"r8": _Eight(), "r4": _Four(), "r3": _Three()}

@@ -78,7 +78,8 @@ def commit(
     added = _ids(connection, f"SELECT g.document_id FROM staged g WHERE g.source_id = ? AND NOT {living}", row)
     changed = _ids(connection, f"SELECT g.document_id FROM staged g WHERE g.source_id = ? AND {living}", row)
     removed = _ids(connection, "SELECT d.document_id FROM documents d JOIN temp.gone USING (document_id) WHERE d.died IS NULL")
-    removed = tuple(i for i in removed if i not in set(changed))
+    again = set(changed)
+    removed = tuple(i for i in removed if i not in again)
     if cursor is not None:
         connection.execute("UPDATE sources SET cursor = ? WHERE id = ?", (cursor, row))
     if not (added or changed or removed):
@@ -317,7 +318,7 @@ def collect(connection: sqlite3.Connection, run: int, keep: int) -> dict[str, in
 def _compact_postings(connection: sqlite3.Connection) -> None:
     size = int(connection.execute("SELECT value FROM state WHERE key = 'next_chunk'").fetchone()[0])
     living = np.zeros(size, dtype=np.bool_)
-    living[[row[0] for row in connection.execute("SELECT id FROM chunks")]] = True
+    living[np.fromiter((row[0] for row in connection.execute("SELECT id FROM chunks")), dtype=np.int64)] = True
     group: list[int] = []
     total = 0
     for segment, first, stop in connection.execute(

@@ -11,8 +11,9 @@ merged, so that there are few. Rows of chunks that no generation shows are maske
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    Lists = Callable[[sqlite3.Connection, str], tuple[NDArray[np.int64], NDArray[np.uint8]]]
 
 K1 = 1.2
 B = 0.75
@@ -181,40 +184,41 @@ def rewrite(connection: sqlite3.Connection, segments: Sequence[int], living: NDA
         inside = living[first:stop]
         keep[: len(inside)] = inside
         lengths[~keep] = 0
-    merged = _merged(connection, segments, bases, keep)
+    segment = _segment(connection, first, stop, lengths)
+    rows = ((segment, term, n, data) for term, n, data in _merged(connection, bases, keep))
+    if connection.executemany("INSERT INTO postings VALUES (?, ?, ?, ?)", rows).rowcount <= 0:
+        connection.execute("DELETE FROM segments WHERE id = ?", (segment,))
     connection.execute(f"DELETE FROM postings WHERE segment_id IN ({marks})", segments)
     connection.execute(f"DELETE FROM segments WHERE id IN ({marks})", segments)
-    if merged:
-        segment = _segment(connection, first, stop, lengths)
-        rows = ((segment, term, n, data) for term, n, data in merged)
-        connection.executemany("INSERT INTO postings VALUES (?, ?, ?, ?)", rows)
 
 
 def _merged(
-    connection: sqlite3.Connection, segments: Sequence[int], bases: dict[int, int], keep: NDArray[np.bool_] | None
-) -> list[tuple[str, int, bytes]]:
-    """(term, n, data) of all terms over the segments, places counted from the first one."""
-    marks = ", ".join("?" * len(segments))
-    rows = connection.execute(
-        "SELECT p.term, p.segment_id, p.n, p.data FROM postings p JOIN segments s ON s.id = p.segment_id "
-        f"WHERE p.segment_id IN ({marks}) ORDER BY p.term, s.first_chunk",
-        segments,
-    )
-    out: list[tuple[str, int, bytes]] = []
+    connection: sqlite3.Connection, bases: Mapping[int, int], keep: NDArray[np.bool_] | None
+) -> Iterator[tuple[str, int, bytes]]:
+    """(term, n, data) of all terms over the segments, by term, places counted from the first one.
+
+    Each segment's rows come in the order of their key and are merged as they come: SQLite would sort them all in memory.
+    """
+    by_term = [_rows(connection, segment, place) for place, segment in enumerate(bases)]
     block: list[tuple[str, int, int, bytes]] = []
     waiting = 0
-    for row in rows:
-        if waiting > _BLOCK and row[0] != block[-1][0]:  # bounds the memory that a large merge takes
-            out.extend(_joined(block, bases, keep))
+    for term, _, segment, n, data in heapq.merge(*by_term):
+        if waiting > _BLOCK and term != block[-1][0]:
+            yield from _joined(block, bases, keep)
             block, waiting = [], 0
-        block.append(row)
-        waiting += row[2]
-    out.extend(_joined(block, bases, keep))
-    return out
+        block.append((term, segment, n, data))
+        waiting += n
+    yield from _joined(block, bases, keep)
+
+
+def _rows(connection: sqlite3.Connection, segment: int, place: int) -> Iterator[tuple[str, int, int, int, bytes]]:
+    """(term, place, segment, n, data) of a segment, by term: code points have the order of SQLite's bytes."""
+    for term, n, data in connection.execute("SELECT term, n, data FROM postings WHERE segment_id = ? ORDER BY term", (segment,)):
+        yield term, place, segment, n, data
 
 
 def _joined(
-    block: Sequence[tuple[str, int, int, bytes]], bases: dict[int, int], keep: NDArray[np.bool_] | None
+    block: Sequence[tuple[str, int, int, bytes]], bases: Mapping[int, int], keep: NDArray[np.bool_] | None
 ) -> Iterator[tuple[str, int, bytes]]:
     """The lists of each term joined to one; rows are ordered by term and chunk."""
     if not block:
@@ -237,17 +241,22 @@ def _joined(
 # ------------------------------------------------------------------------------------------------------------------ reading
 
 
+def epoch(connection: sqlite3.Connection) -> int:
+    """The state of the lexical index; another number after every change."""
+    return int(connection.execute("SELECT value FROM state WHERE key = 'lexical_epoch'").fetchone()[0])
+
+
 def lengths(connection: sqlite3.Connection, known: Lengths | None) -> Lengths:
     """What BM25 needs of all chunks; `known` again where nothing changed since."""
-    epoch = int(connection.execute("SELECT value FROM state WHERE key = 'lexical_epoch'").fetchone()[0])
-    if known is not None and known.epoch == epoch:
+    now = epoch(connection)
+    if known is not None and known.epoch == now:
         return known
     parts = connection.execute("SELECT first_chunk, stop_chunk, lengths FROM segments ORDER BY first_chunk").fetchall()
     size = int(parts[-1][1]) if parts else 0
     values = np.zeros(size, dtype=np.float32)
     for first, stop, data in parts:
         values[first:stop] = np.frombuffer(data, dtype="<u2")
-    return Lengths(epoch, values)
+    return Lengths(now, values)
 
 
 def fetch(connection: sqlite3.Connection, term: str) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -263,6 +272,21 @@ def fetch(connection: sqlite3.Connection, term: str) -> tuple[NDArray[np.int64],
     return places + np.repeat(np.array(first, dtype=np.int64), n), counts
 
 
+@dataclass(frozen=True, slots=True)
+class Average:
+    """How many chunks are allowed, and how many terms those of them that have any have on average."""
+
+    total: int
+    length: float
+
+    @classmethod
+    def of(cls, known: Lengths, allowed: NDArray[np.bool_]) -> Average:
+        """Of the chunks that a mask by chunk id allows."""
+        both = min(len(allowed), len(known.values))
+        inside = known.values[:both] * allowed[:both]
+        return cls(int(np.count_nonzero(allowed)), float(inside.sum()) / max(1, int(np.count_nonzero(inside))))
+
+
 def search(
     connection: sqlite3.Connection,
     terms: Sequence[str],
@@ -270,21 +294,21 @@ def search(
     allowed: NDArray[np.bool_],
     known: Lengths,
     header_weight: float,
-    lists: Callable[[sqlite3.Connection, str], tuple[NDArray[np.int64], NDArray[np.uint8]]] = fetch,
+    lists: Lists = fetch,
+    average: Average | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The k best allowed chunks by BM25: int64 ids and float32 scores above 0, best first, ties by lower id; fewer where
     fewer have any of the terms.
 
     A term is as rare, and a chunk as long, as it is among the allowed chunks: a filtered search ranks as an index of those
     documents alone would, and texts that the caller may not see, or that are not committed, do not show in the scores. `lists`
-    gives the chunks of a term, from the tables or from what the caller keeps of them.
+    gives the chunks of a term, from the tables or from what the caller keeps of them; `average` is that of these chunks, where it
+    is known.
     """
     scores = np.zeros(len(known.values), dtype=np.float32)
-    total = int(np.count_nonzero(allowed))
-    both = min(len(allowed), len(known.values))
-    inside = known.values[:both] * allowed[:both]
-    mean = float(inside.sum()) / max(1, int(np.count_nonzero(inside)))
-    base, slope = np.float32(K1 * (1 - B)), np.float32(K1 * B / max(mean, 1e-9))
+    average = Average.of(known, allowed) if average is None else average
+    total = average.total
+    base, slope = np.float32(K1 * (1 - B)), np.float32(K1 * B / max(average.length, 1e-9))
     byte = np.arange(256)
     weight = ((byte & 63) + header_weight * (byte >> 6)).astype(np.float32)
     for term in dict.fromkeys(terms):
@@ -294,7 +318,7 @@ def search(
         rarity = np.float32(np.log1p((total - len(ids) + 0.5) / (len(ids) + 0.5)))
         frequency = weight[counts]
         scores[ids] += rarity * np.float32(K1 + 1) * frequency / (frequency + base + slope * known.values[ids])
-    found = np.flatnonzero(scores)
+    found = np.flatnonzero(scores > 0)
     values = scores[found]
     if len(found) > k > 0:
         edge = np.partition(values, len(values) - k)[len(values) - k]
@@ -304,9 +328,25 @@ def search(
     return found[order].astype(np.int64), values[order]
 
 
-def document_frequencies(connection: sqlite3.Connection, terms: Sequence[str], allowed: NDArray[np.bool_]) -> dict[str, int]:
+def holding(
+    connection: sqlite3.Connection, terms: Sequence[str], chunks: Sequence[int], lists: Lists = fetch
+) -> NDArray[np.bool_]:
+    """Which chunks have which terms, in header or text: bool (chunks, terms)."""
+    wanted = np.asarray(chunks, dtype=np.int64)
+    out = np.zeros((len(wanted), len(terms)), dtype=np.bool_)
+    for n, term in enumerate(terms):
+        ids = lists(connection, term)[0]
+        if len(ids):
+            place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+            out[:, n] = ids[place] == wanted
+    return out
+
+
+def document_frequencies(
+    connection: sqlite3.Connection, terms: Sequence[str], allowed: NDArray[np.bool_], lists: Lists = fetch
+) -> dict[str, int]:
     """In how many allowed chunks each term is (0 where in none)."""
-    return {term: len(_allowed(*fetch(connection, term), allowed)[0]) for term in dict.fromkeys(terms)}
+    return {term: len(_allowed(*lists(connection, term), allowed)[0]) for term in dict.fromkeys(terms)}
 
 
 def _allowed(

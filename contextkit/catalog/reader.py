@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from contextkit.catalog import commit, database, manifest, postings, reading, staging
 from contextkit.catalog.codec import codec
 from contextkit.catalog.filters import compiled
+from contextkit.catalog.kept import KeptLists
 from contextkit.catalog.records import Counts, Difference, Generation, StoredChunk, StoredDocument
 from contextkit.catalog.visibility import Visible, resolve
 from contextkit.errors import IndexMismatch, InputError
@@ -52,6 +53,8 @@ class CatalogReader:
             self._db.close()
             raise
         self._lengths: postings.Lengths | None = None
+        self._kept = KeptLists()
+        self._average: tuple[postings.Lengths, NDArray[np.bool_], postings.Average] | None = None
         self._visible: OrderedDict[tuple[object, ...], Visible] = OrderedDict()
         self._visible_lock = threading.Lock()
 
@@ -139,12 +142,28 @@ class CatalogReader:
         """
         with self._db.reading() as c:
             self._lengths = known = postings.lengths(c, self._lengths)
-            return postings.search(c, terms, k, allowed, known, header_weight)
+            average = self._average_of(known, allowed)
+            return postings.search(c, terms, k, allowed, known, header_weight, self._lists(known.epoch), average)
+
+    def _average_of(self, known: postings.Lengths, allowed: NDArray[np.bool_]) -> postings.Average:
+        """The last one is kept: most calls see the same documents as the one before."""
+        kept = self._average
+        if kept is None or kept[0] is not known or kept[1] is not allowed:
+            kept = self._average = (known, allowed, postings.Average.of(known, allowed))
+        return kept[2]
+
+    def holding(self, terms: Sequence[str], chunks: Sequence[int]) -> NDArray[np.bool_]:
+        """Which chunks have which terms, in header or text: bool (chunks, terms)."""
+        with self._db.reading() as c:
+            return postings.holding(c, terms, chunks, self._lists(postings.epoch(c)))
 
     def document_frequencies(self, terms: Sequence[str], allowed: NDArray[np.bool_]) -> dict[str, int]:
         """In how many of the allowed chunks each term is; 0 for unknown ones."""
         with self._db.reading() as c:
-            return postings.document_frequencies(c, terms, allowed)
+            return postings.document_frequencies(c, terms, allowed, self._lists(postings.epoch(c)))
+
+    def _lists(self, epoch: int) -> postings.Lists:
+        return lambda connection, term: self._kept.fetch(connection, epoch, term)
 
     # ---------------------------------------------------------------------------------------------------------------------- read
 

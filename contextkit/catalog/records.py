@@ -190,7 +190,7 @@ class Identity:
         passages: codec of passage vectors.
         sentences: codec of sentence vectors.
         backend: what computed the last vectors (`name`) and, where it was chosen by measuring, tokens a second of each back-end
-            (`rates`) and the lowest cosine between their vectors (`cosine`).
+            (`rates`) and the lowest cosine of the fastest one's vectors to those in float32 (`cosine`).
     """
 
     uuid: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,10 @@ _MORE = 24  # chunks beyond k that are scored anew; measured: 16 bring back all 
 _SAMPLE = 64  # vectors that the doctor asks for
 _SELF = 0.98  # the least score of a vector with itself; stored vectors are rounded
 FOLD = 4_096
-"""`save` writes the file only where it lacks at least so many chunks, or a tenth."""
+"""`save` writes the file only where it lacks at least so many chunks, or a tenth; of a large index a 128th, since all of it is
+written."""
+HELD = 200_000
+"""Beyond so many chunks they go from the catalogue into the file without being held, where the index can (`merged`)."""
 
 
 class Vectors:
@@ -57,6 +60,7 @@ class Vectors:
         self._last = 0
         self._filed = 0
         self._gate = _Gate()
+        self._saving = threading.RLock()
         self.notes: list[str] = []
         """What was found wrong with the file, and that it was made good."""
 
@@ -93,45 +97,88 @@ class Vectors:
         return ids, scores
 
     def refresh(self) -> None:
-        """Takes in what the catalogue has and the index in memory lacks."""
+        """Takes in what the catalogue has and the index lacks: into memory, or, much of it at an opening, into the file."""
         last = self._catalog.last_chunk()
         if self._index is not None and last <= self._last:
             return
+        if self._index is None:
+            self._open_file()
+            if last - self._last > HELD and not self._catalog.read_only:
+                self.save(force=True)
+        with self._gate.exclusive():
+            if self._index is not None:
+                for ids, vectors in self._batches(self._last, last):
+                    self._index.add(ids, vectors)
+                    self._last = int(ids[-1])
+            self._last = max(self._last, last)
+
+    def _open_file(self) -> None:
         with self._gate.exclusive():
             if self._index is None:
                 self._index, self._last = self._from_file()
                 self._filed = self._last
-            while self._last < last:
-                ids, vectors = self._catalog.passages_after(self._last, _BATCH, self.embedder)
-                if not len(ids):
-                    self._last = last
-                    break
-                self._index.add(ids, vectors)
-                self._last = int(ids[-1])
+
+    def _batches(self, after: int, last: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Ids above `after` up to `last`, and their vectors, some at a time."""
+        while after < last:
+            ids, vectors = self._catalog.passages_after(after, _BATCH, self.embedder)
+            inside = int(np.searchsorted(ids, last, side="right"))  # others may be staging meanwhile
+            if not inside:
+                return
+            yield ids[:inside], vectors[:inside]
+            after = int(ids[-1])
 
     def save(self, *, force: bool = False) -> bool:
         """Writes the file where it lacks much of the catalogue (or `force`). Call it as the writer.
 
+        A large index is written without being held in memory, and searched as before until that is done.
+
         Returns:
             True where it was written; a disk that does not take it is told in `notes`.
         """
-        self.refresh()
-        with self._gate.exclusive():
-            lacking = self._last - self._filed
-            if self._index is None or not len(self._index) or (not force and lacking < min(FOLD, max(1, self._last // 10))):
+        last = self._catalog.last_chunk()
+        with self._saving:
+            self._open_file()
+            streams = last > HELD and hasattr(self._index, "merged")
+            if not streams:
+                self.refresh()
+            enough = max(min(FOLD, last // 10), last // 128, 1)
+            if self._index is None or not last or (not force and last - self._filed < enough):
                 return False
             try:
-                self._index.save(self._path)
-                card = {"index": self._catalog.identity.uuid, "last": self._last, "count": len(self._index), **_sum(self._path)}
-                card["kind"] = _told(self._index)
-                write_atomically(self._card, json.dumps(card).encode())
+                return self._merge(last) if streams else self._write()
             except (OSError, ContextkitError) as error:  # nothing is lost: the next opening reads the catalogue instead
                 self.notes.append(
                     f"{self._path.name} could not be written ({error}): opening the index takes longer until it can"
                 )
                 return False
-            self._filed = self._last
+
+    def _write(self) -> bool:
+        """Writes what is in memory; False where that is nothing."""
+        with self._gate.exclusive():
+            if self._index is None or not len(self._index):
+                return False
+            self._index.save(self._path)
+            self._write_card(self._index)
             return True
+
+    def _merge(self, last: int) -> bool:
+        """Writes what is in memory and what the catalogue has beyond it, and takes up what was written."""
+        with self._gate.shared():
+            index: Any = self._index
+            if index is None:  # dropped meanwhile
+                return False
+            fresh: VectorIndex = index.merged(self._path, self._batches(self._last, last))
+        with self._gate.exclusive():
+            self._index, self._last = fresh, last
+            self._write_card(fresh)
+        return True
+
+    def _write_card(self, index: VectorIndex) -> None:
+        card = {"index": self._catalog.identity.uuid, "last": self._last, "count": len(index), **_sum(self._path)}
+        card["kind"] = _told(index)
+        write_atomically(self._card, json.dumps(card).encode())
+        self._filed = self._last
 
     @property
     def filed(self) -> bool:

@@ -44,8 +44,8 @@ class Visible:
         wanted = np.asarray(content_ids, dtype=np.int64)
         first = np.searchsorted(self.contents, wanted, side="left")
         last = np.searchsorted(self.contents, wanted, side="right")
-        parts = [self.rows[a:b] for a, b in zip(first.tolist(), last.tolist(), strict=True)]
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+        counts = last - first
+        return self.rows[np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))]
 
 
 def alive(generation: int, *, current: bool) -> tuple[str, tuple[int, ...]]:

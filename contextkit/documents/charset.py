@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator
 
 _MARKS = (  # the longer marks first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -17,6 +18,39 @@ _MARKS = (  # the longer marks first: UTF-32's begins with UTF-16's
 )
 _STATED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:\-]{3,30})""")
 _SAMPLE = 1 << 16
+_PART = 1 << 14
+
+
+def decode_parts(data: bytes, stated: str = "") -> Iterator[str]:
+    """The text of `decode` in parts of some thousand characters, none of which ends inside a line break of two characters.
+
+    One emoji makes a text four bytes a character; a part without one is narrower, so that who works part by part needs a fraction
+    of the memory. Bytes that are not UTF-8 come as one part.
+    """
+    if data.startswith(tuple(mark for mark, _ in _MARKS)) or _wide(data) or not _is_utf8(data):
+        yield decode(data, stated)
+        return
+    kept = ""
+    for part in _utf8_parts(data):
+        text = kept + part
+        kept = "\r" if text.endswith("\r") else ""
+        yield text[: len(text) - len(kept)]
+    yield kept
+
+
+def _utf8_parts(data: bytes) -> Iterator[str]:
+    decoder, view = codecs.getincrementaldecoder("utf-8")(), memoryview(data)
+    for start in range(0, len(data), _PART):
+        yield decoder.decode(view[start : start + _PART], start + _PART >= len(data))
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        for _ in _utf8_parts(data):
+            pass
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def decode(data: bytes, stated: str = "") -> str:

@@ -201,7 +201,7 @@ class _Worker:
         result: Result = pickle.loads(body)  # noqa: S301 written by our own worker
         return result
 
-    def _read(self, size: int, deadline: float) -> bytes | None:
+    def _read(self, size: int, deadline: float) -> bytearray | None:
         """Exactly `size` bytes; None where the worker died. Raises TimeoutError."""
         got = bytearray()
         while len(got) < size:
@@ -213,7 +213,7 @@ class _Worker:
             if not part:
                 return None
             got += part
-        return bytes(got)
+        return got
 
     def alive(self) -> bool:
         return self.process.poll() is None

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import tempfile
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
 
 from contextkit.catalog import Catalog
 from contextkit.errors import InputError, SourceError
@@ -13,6 +19,60 @@ from contextkit.sync.report import Failure, Progress
 from contextkit.types import DocumentRef, ListingPage
 
 _BRAKE = 20  # retiring more documents than this, and more than half, needs a yes
+_PART = 1_000  # documents of a listing held at once
+
+
+class Refs:
+    """Documents of a listing, in order. Beyond a thousand they are kept in a file without a name, and read back part by part.
+
+    Args:
+        folder: where that file is; None: where the system keeps such files.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._file: IO[bytes] | None = None
+        self._parts: list[tuple[int, int] | list[DocumentRef]] = []  # where a part lies in the file, or the part itself
+        self._last: list[DocumentRef] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, ref: DocumentRef) -> None:
+        """Adds a document."""
+        self._last.append(ref)
+        self._count += 1
+        if len(self._last) >= _PART:
+            self._parts.append(self._stored(self._last) or self._last)
+            self._last = []
+
+    def _stored(self, part: list[DocumentRef]) -> tuple[int, int] | None:
+        """Where the part lies in the file now; None where it must stay in memory."""
+        try:
+            data = pickle.dumps(part, pickle.HIGHEST_PROTOCOL)
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - closed with this
+                weakref.finalize(self, self._file.close)
+            at = self._file.seek(0, os.SEEK_END)
+            return (at, len(data)) if self._file.write(data) == len(data) else None
+        except (pickle.PicklingError, TypeError, AttributeError, OSError):
+            return None  # a plug-in's own kind of mapping, or a disk without room: what comes later will say so, if it matters
+
+    def parts(self) -> Iterator[list[DocumentRef]]:
+        """The documents, about a thousand at a time; to be gone through by one at a time."""
+        for part in self._parts:
+            if isinstance(part, list):
+                yield part
+            elif self._file is not None:
+                self._file.seek(part[0])
+                yield pickle.loads(self._file.read(part[1]))  # noqa: S301 - written by ourselves
+        if self._last:
+            yield self._last
+
+    def __iter__(self) -> Iterator[DocumentRef]:
+        for part in self.parts():
+            yield from part
 
 
 @dataclass
@@ -32,8 +92,8 @@ class Plan:
 
     source: str
     listed: int = 0
-    read: list[DocumentRef] = field(default_factory=list)
-    rewrite: list[DocumentRef] = field(default_factory=list)
+    read: Refs = field(default_factory=Refs)
+    rewrite: Refs = field(default_factory=Refs)
     retire: list[str] = field(default_factory=list)
     complete: bool = False
     cursor: str | None = None
@@ -46,10 +106,11 @@ def plan(catalog: Catalog, connector: Connector, keys: Keys, *, retire: bool, pr
     Raises:
         SourceError: the source cannot be listed.
     """
-    out = Plan(connector.source)
+    out = Plan(connector.source, read=Refs(catalog.folder), rewrite=Refs(catalog.folder))
     living = catalog.living(out.source)
     staged = catalog.staged(out.source)
-    owners = catalog.owners()
+    others = any(count for name, count in catalog.sources().items() if name != out.source)
+    owners = catalog.owners() if others else {}
     named: set[str] = set()
     good: set[str] = set()
     removed: list[str] = []

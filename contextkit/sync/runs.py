@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ from contextkit.catalog.staging import NewDocument, digest
 from contextkit.errors import ContextkitError, InputError, ParseError
 from contextkit.protocols import Connector
 from contextkit.sync.pipeline import Keys, Pipeline, backend_used, hashed, own_access, state_of
-from contextkit.sync.plan import Plan, brake, plan
+from contextkit.sync.plan import Plan, Refs, brake, plan
 from contextkit.sync.report import Failure, Progress, SyncReport, silent
 from contextkit.sync.work import Work
 from contextkit.types import JSON, Blob, Document, DocumentRef
@@ -72,7 +72,7 @@ def sync(
         catalog.require(pipeline.embedder.info)  # again: the writer before may have given the index another one
         found = plan(catalog, connector, keys, retire=retire, progress=tell)
         if not allow_mass_delete:
-            brake(found, len(catalog.living(found.source)))
+            brake(found, catalog.sources().get(found.source, 0))
         with Work(catalog, found.source, pipeline, keys, tell) as work:
             reader = _Reader(catalog, connector, pipeline, keys, work, found, tell)
             reader.rewrite(found.rewrite)
@@ -187,14 +187,15 @@ class _Reader:
     parsing: deque[tuple[DocumentRef, bytes, tuple[int, int] | None]] = field(default_factory=deque)
     done: int = 0
 
-    def rewrite(self, refs: Sequence[DocumentRef]) -> None:
+    def rewrite(self, refs: Refs) -> None:
         """Gives documents their new metadata, address and rights; their content stays."""
-        stored = self.catalog.stored_versions(ref.id for ref in refs)
-        for ref in refs:
-            content, own, media_type = stored[ref.id]
-            self._known(ref, content, own, media_type, None)
+        for part in refs.parts():
+            stored = self.catalog.stored_versions(ref.id for ref in part)
+            for ref in part:
+                content, own, media_type = stored[ref.id]
+                self._known(ref, content, own, media_type, None)
 
-    def read(self, refs: Sequence[DocumentRef]) -> None:
+    def read(self, refs: Refs) -> None:
         """Fetches and parses; what the bytes are known to hold is not parsed again."""
         total = len(refs)
         for blob, outcome in self.pipeline.parse(self._unparsed(refs)):
@@ -211,7 +212,7 @@ class _Reader:
         self.done += 1
         self.progress("read", self.done, total)
 
-    def _unparsed(self, refs: Sequence[DocumentRef]) -> Iterator[Blob]:
+    def _unparsed(self, refs: Refs) -> Iterator[Blob]:
         """The blobs that must be parsed; whatever else was fetched is dealt with on the way."""
         for ref, fetched in self._fetched(refs):
             if isinstance(fetched, Document):
@@ -229,12 +230,13 @@ class _Reader:
                 known = self.catalog.known_parse(key)
                 if known is None:
                     self.parsing.append((ref, key, state))
+                    self.work.expect()
                     yield fetched
                     continue
                 self._known(ref, *known, key)
             self._count(len(refs))
 
-    def _fetched(self, refs: Sequence[DocumentRef]) -> Iterator[tuple[DocumentRef, Blob | Document | OSError]]:
+    def _fetched(self, refs: Iterable[DocumentRef]) -> Iterator[tuple[DocumentRef, Blob | Document | OSError]]:
         with ThreadPoolExecutor(_FETCHERS, thread_name_prefix="contextkit-fetch") as threads:
             waiting: deque[tuple[DocumentRef, Future[Blob | Document]]] = deque()
             source = iter(refs)

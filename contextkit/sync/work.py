@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-_BATCH = 256  # chunks handed to the embedder at once: a few seconds of work, so that a run can be stopped soon and lose nothing
+# Chunks handed to the embedder at once: it sorts them by length, and the more there are, the less padding. Still a few seconds of
+# work, so that a run can be stopped soon and lose nothing. The first batch is smaller, so that the embedder need not wait for it.
+_BATCH = 1_024
+_FIRST = 256
 _DOCUMENTS = 2_000  # documents staged at once where nothing is to be embedded
 _CHARACTERS = 8_000_000  # of texts staged at once: memory is bounded by these, not by how many documents they are
 _SECONDS = 5.0  # what is ready is embedded and staged at least so often
@@ -59,6 +62,8 @@ class Work:
         self._pending_contents: set[bytes] = set()
         self._pending_vectors: set[bytes] = set()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="contextkit-embed")
+        self._started = False
+        self._expecting = False
         self.embedded = 0
         """Chunks embedded so far."""
         self.reused = 0
@@ -87,6 +92,13 @@ class Work:
                 return
             self._stage_next()
 
+    def expect(self) -> None:
+        """Says that there will be something to embed: a model that takes time to load does so beside the parsing."""
+        prepare = getattr(self._pipeline.embedder, "prepare", None)
+        if not self._expecting and prepare is not None:
+            self._thread.submit(prepare)  # where it fails, embedding fails too, and says why
+        self._expecting = True
+
     def known(self, document: NewDocument) -> None:
         """Takes a version whose content is stored already. Raises InputError where it cannot be stored."""
         check_document(document)
@@ -110,6 +122,7 @@ class Work:
         check_document(version)
         key = version.content_key
         if key not in self._pending_contents and key not in self._catalog.known_contents([key]):
+            self.expect()
             chunks = self._pipeline.chunker.chunk(document)
             check_chunks(document, chunks)
             self._pending_contents.add(key)
@@ -129,7 +142,8 @@ class Work:
             self._pending_vectors.add(key)
             self._batch.chunks.append(chunk)
             self._batch.keys.append(key)
-            if len(self._batch.chunks) >= _BATCH:  # a long document is spread over batches; its content comes with the last
+            if len(self._batch.chunks) >= (_BATCH if self._started else min(_FIRST, _BATCH)):
+                # a long document is spread over batches; its content comes with the last
                 self._submit()
 
     def _go_on(self) -> None:
@@ -142,13 +156,15 @@ class Work:
             self._stage_next()
 
     def _submit(self) -> None:
-        batch, self._batch, self._since = self._batch, _Batch(), time.monotonic()
+        batch, self._batch = self._batch, _Batch()
         if not (batch.chunks or batch.documents or batch.contents):
             return
         future = self._thread.submit(self._pipeline.embedder.embed, batch.chunks) if batch.chunks else None
+        self._started = True
         self._waiting.append((batch, future))
-        while len(self._waiting) > _AHEAD:
+        while len(self._waiting) > _AHEAD or sum(waiting.characters for waiting, _ in self._waiting) > 2 * _CHARACTERS:
             self._stage_next()
+        self._since = time.monotonic()  # not before: the time it took to wait for the embedder is not the next batch's
 
     def _stage_next(self) -> None:
         """Stages the oldest batch; in order, so that a content never comes before its vectors."""

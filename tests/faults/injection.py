@@ -112,7 +112,9 @@ def _faiss(fault: Fault) -> None:
 
     write = faiss.write_index
 
-    def write_(index, path):
+    def write_(index, path, *how):
+        if not isinstance(path, str):  # into memory
+            return write(index, path, *how)
         what = fault.reached("faiss write")
         write(index, path)
         if what:
@@ -121,6 +123,7 @@ def _faiss(fault: Fault) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "fail":
             raise RuntimeError(f"Error in fwrite: could not write to {path}: No space left on device")
+        return None
 
     faiss.write_index = write_
 

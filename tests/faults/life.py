@@ -9,13 +9,14 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "catalog"))
 
 from tests_pipeline import make_pipeline
 
-from contextkit.catalog import Catalog, Vectors, exists
+from contextkit.catalog import Catalog, Vectors, exists, vectors
 from contextkit.indexes.faiss_index import FaissIndex
 from contextkit.retrieval.terms import terms
 from contextkit.sync import add, reembed, remove, sync, work
@@ -23,6 +24,7 @@ from contextkit.testing import TinyEmbedder
 from contextkit.types import Blob, Document, DocumentRef, ListingPage, Principal
 
 work._DOCUMENTS, work._BATCH = 6, 12  # several staging transactions even for few documents
+vectors.HELD = EXACT = 20  # the vectors go into lists in a file, as those of large indexes do
 
 Entry = tuple[str, dict[str, object], tuple[str, ...] | None]
 
@@ -101,7 +103,7 @@ def take_out(root: Path) -> None:
 
 def fold(root: Path) -> None:
     with Catalog.open(_index(root)) as catalog:
-        Vectors(catalog, FaissIndex, FaissIndex.load).save(force=True)
+        Vectors(catalog, partial(FaissIndex, exact=EXACT), partial(FaissIndex.load, exact=EXACT)).save(force=True)
 
 
 def pin(root: Path) -> None:
@@ -167,8 +169,8 @@ def state(root: Path) -> dict[str, object] | None:
             current = visible.embedder == catalog.embedder_id
             seen[str(generation)] = {d.id: _document(catalog, d, vectors=current) for d in catalog.documents(visible)}
         visible = catalog.visible(principal=everybody)
-        vectors = Vectors(catalog, FaissIndex, FaissIndex.load)
-        ids, scores = vectors.search(own(catalog).embed_queries(["line of gamma"]), 1000, visible)
+        found_in = Vectors(catalog, FaissIndex, FaissIndex.load)
+        ids, scores = found_in.search(own(catalog).embed_queries(["line of gamma"]), 1000, visible)
         found = sorted(zip(_places(catalog, ids[0]), scores[0][ids[0] >= 0].round(5).tolist(), strict=True))
         words, weights = catalog.lexical(terms("gamma third line"), 1000, visible.allowed)
         lexical = sorted(zip(_places(catalog, words), weights.round(4).tolist(), strict=True))

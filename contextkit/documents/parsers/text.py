@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from contextkit.documents.building import Source, clean, finished
-from contextkit.documents.charset import decode
+from contextkit.documents.charset import decode, decode_parts
 from contextkit.types import Document, Span
 
 _TITLE = 100
@@ -13,6 +13,9 @@ _TITLE = 100
 
 def read(source: Source) -> Document:
     """The text verbatim, without blocks; pages where form feeds part it."""
+    if b"\f" not in source.data:
+        text = "".join([clean(part) for part in decode_parts(source.data, source.charset)])
+        return finished(source, text, (), (), title=stated_title(text))
     raw = decode(source.data, source.charset).strip("\f")
     parts = [clean(part) for part in raw.split("\f")] if "\f" in raw else [clean(raw)]
     pages: list[Span] = []
