@@ -14,7 +14,7 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,15 @@ from common import bench_folder, load_case, table, write
 
 import contextkit as ck
 from contextkit.documents.chunking import StructureChunker
+from contextkit.documents.parsing import parse
 from contextkit.embedding import LocalEmbedder
 from contextkit.embedding.encoders import Engine, load, native_precision, usable
 from contextkit.embedding.folder import find_model
 from contextkit.embedding.local import in_batches
 from contextkit.embedding.pieces import Pieces
-from contextkit.types import Chunk, Embedded
+from contextkit.types import Blob, Chunk, Embedded
 
+CORPORA = ("covidqa", "fastapi_docs", "clapnq", "locomo_dev", "nq_passages")
 SIZES = (1024, 2048, 4096, 8192)
 
 
@@ -61,17 +63,25 @@ def forward(engine: Engine, ids: list[Any], owners: list[Any], sizes: list[int])
     return best
 
 
-def indexed(documents: Sequence[ck.Document], embedder: LocalEmbedder, pieces: int) -> dict[str, Any]:
+def files(folder: Path, corpus: str, every: int) -> dict[str, str]:
+    """The text of every N-th document, by a file's name."""
+    if corpus == "fastapi_docs":
+        found = sorted((folder / corpus).rglob("*.md"))[::every]
+        return {f"{number}.md": path.read_text(encoding="utf-8") for number, path in enumerate(found)}
+    return {f"{number}.txt": d["text"] for number, d in enumerate(load_case(folder, corpus)[0][::every])}
+
+
+def indexed(texts: Mapping[str, str], embedder: LocalEmbedder, pieces: int) -> dict[str, Any]:
     """Rates of files to a committed index, the model loaded already."""
     embedder.embed_queries(["ready"])
     with tempfile.TemporaryDirectory() as work:
-        texts = Path(work) / "texts"
-        texts.mkdir()
-        for number, document in enumerate(documents):
-            (texts / f"{number}.txt").write_text(document.text, encoding="utf-8")
+        source = Path(work) / "texts"
+        source.mkdir()
+        for name, text in texts.items():
+            (source / name).write_text(text, encoding="utf-8")
         begin, before = time.perf_counter(), used()
         with ck.open(Path(work) / "index", embedder=embedder) as kit:
-            kit.sync(texts)
+            kit.sync(source)
         seconds, processor = time.perf_counter() - begin, used() - before
     return {"per_second": round(pieces / seconds), "per_processor_second": round(pieces / processor)}
 
@@ -81,8 +91,9 @@ def lowest(found: Embedded, exact: Embedded) -> float:
     return round(min(float((a * b).sum(axis=1).min()) for a, b in pairs if a is not None and b is not None), 5)
 
 
-def measure(documents: Sequence[ck.Document]) -> dict[str, Any]:
+def measure(texts: Mapping[str, str]) -> dict[str, Any]:
     folder = find_model(None)
+    documents = [parse(Blob(id=name, name=name, data=text.encode())) for name, text in texts.items()]
     pieces = Pieces(folder, "")
     chunker = StructureChunker(pieces.count)
     chunks: list[Chunk] = [chunk for document in documents for chunk in chunker.chunk(document)]
@@ -94,7 +105,7 @@ def measure(documents: Sequence[ck.Document]) -> dict[str, Any]:
     for backend in usable(folder):
         bare = forward(load(folder, backend, native_precision(), None), ids, owners, sizes)
         embedder = LocalEmbedder(backend=backend)
-        whole = indexed(documents, embedder, total)
+        whole = indexed(texts, embedder, total)
         out["back_ends"][embedder.info.backend] = {
             "bare": bare,
             "indexing": whole,
@@ -108,13 +119,12 @@ def measure(documents: Sequence[ck.Document]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="the evaluation data")
-    parser.add_argument("--corpus", default="covidqa", choices=("covidqa", "clapnq", "locomo_dev", "nq_passages"))
+    parser.add_argument("--corpus", default="covidqa", choices=CORPORA)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th document alone")
     parser.add_argument("--json", metavar="NAME", help="also write benchmarks/results/NAME.json")
     args = parser.parse_args()
     folder = bench_folder(args.folder)
-    docs = [ck.Document(id=d["id"], text=d["text"]) for d in load_case(folder, args.corpus)[0]][:: args.every]
-    results = {"corpus": args.corpus, "every": args.every, **measure(docs)}
+    results = {"corpus": args.corpus, "every": args.every, **measure(files(folder, args.corpus, args.every))}
     print(f"{args.corpus}: {results['chunks']} chunks, {results['pieces']} word pieces\n")
     rows = []
     for name, found in results["back_ends"].items():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from contextkit.embedding.linear import Linear
 from contextkit.embedding.pooling import finished, flat_owners, mean_by
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 class _Layer:
     """The weights of one encoder layer; query, key and value are one matrix."""
 
-    qkv: tuple[torch.Tensor, torch.Tensor]
-    attended: tuple[torch.Tensor, torch.Tensor]
+    qkv: Linear
+    attended: Linear
     attended_norm: tuple[torch.Tensor, torch.Tensor]
-    inner: tuple[torch.Tensor, torch.Tensor]
-    outer: tuple[torch.Tensor, torch.Tensor]
+    inner: Linear
+    outer: Linear
     outer_norm: tuple[torch.Tensor, torch.Tensor]
 
 
@@ -70,11 +71,11 @@ class Bert:
         def layer(prefix: str) -> _Layer:
             three = [both(f"{prefix}.attention.self.{name}") for name in ("query", "key", "value")]
             return _Layer(
-                qkv=(torch.cat([weight for weight, _ in three]), torch.cat([bias for _, bias in three])),
-                attended=both(f"{prefix}.attention.output.dense"),
+                qkv=Linear(torch.cat([weight for weight, _ in three]), torch.cat([bias for _, bias in three])),
+                attended=Linear(*both(f"{prefix}.attention.output.dense")),
                 attended_norm=both(f"{prefix}.attention.output.LayerNorm"),
-                inner=both(f"{prefix}.intermediate.dense"),
-                outer=both(f"{prefix}.output.dense"),
+                inner=Linear(*both(f"{prefix}.intermediate.dense")),
+                outer=Linear(*both(f"{prefix}.output.dense")),
                 outer_norm=both(f"{prefix}.output.LayerNorm"),
             )
 
@@ -100,10 +101,10 @@ class Bert:
         flat = torch.cat([torch.from_numpy(text) for text in ids])
         x = functional.layer_norm(self._words[flat] + places, width, *self._norm, self._epsilon)
         for layer in self._layers:
-            y = self._attend(functional.linear(x, *layer.qkv), lengths)
-            x = functional.layer_norm(x + functional.linear(y, *layer.attended), width, *layer.attended_norm, self._epsilon)
-            y = functional.linear(functional.gelu(functional.linear(x, *layer.inner)), *layer.outer)
-            x = functional.layer_norm(x + y, width, *layer.outer_norm, self._epsilon)
+            y = layer.attended.plus(self._attend(layer.qkv(x), lengths), x)
+            x = functional.layer_norm(y, width, *layer.attended_norm, self._epsilon)
+            y = layer.outer.plus(layer.inner.gelu(x), x)
+            x = functional.layer_norm(y, width, *layer.outer_norm, self._epsilon)
         return x
 
     def _attend(self, qkv: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:

@@ -37,8 +37,8 @@ class LocalEmbedder:
 
     Args:
         model: a model's folder, or "all-MiniLM-L6-v2" for the packaged one; None: the packaged one. Nothing is ever downloaded.
-        precision: what to compute in; "auto" is bfloat16 where the processor multiplies it natively (AMX or AVX512-BF16) and
-            float32 elsewhere. Vectors are float32 either way.
+        precision: what to compute in; "auto" is bfloat16 where the processor multiplies it natively (AMX or AVX512-BF16), unless
+            the choice of the back-end found its vectors too far from float32; float32 elsewhere. Vectors are float32 either way.
         backend: what computes; "auto" is the fastest that is installed, as measured once a machine on the first large text
             (see `choice.py`), and OpenVINO where it is installed until then. Vectors of all back-ends are compatible.
         batch_tokens: tokens that go through the model at once, in each thread; None: what is best for the back-end.
@@ -76,6 +76,8 @@ class LocalEmbedder:
         self._folder: ModelFolder = find_model(model, digest)
         self._precision: encoders.Precision = native_precision() if precision == "auto" else precision
         self._usable: tuple[Backend, ...] = usable(self._folder) if backend == "auto" else (backend,)
+        self._strict = precision == "auto" and self._precision != "float32"
+        self._open = backend == "auto" and self._folder.plain_bert and (len(self._usable) > 1 or self._strict)
         encoders.check(self._folder, self._usable[0])
         self._batch_tokens, self._threads = batch_tokens, threads
         prompts = self._folder.prompts
@@ -113,6 +115,11 @@ class LocalEmbedder:
         )
 
     @property
+    def path(self) -> Path:
+        """The model's folder."""
+        return self._folder.path
+
+    @property
     def measured(self) -> Mapping[str, JSON] | None:
         """What decided the back-end (`choice.Measured`); None where nothing was measured."""
         return None if self._measured is None else self._measured.plain()
@@ -121,11 +128,21 @@ class LocalEmbedder:
         """The number of tokens of each text, special ones not included. Never imports torch on the fast path."""
         return self._pieces().count(texts)
 
+    def prepare(self) -> None:
+        """Loads the model, where it is known already what computes it: what is embedded next need not wait for that.
+
+        Raises:
+            EmbedderError: the model does not load.
+        """
+        self._recall()
+        if not self._undecided():
+            self._ready()
+
     def embed(self, chunks: Sequence[Chunk]) -> Embedded:
         """Passage vectors (n, dimension) and sentence vectors (all sentences, dimension), float32, unit length, in order.
 
-        A chunk's input is its header, a line break and its text, or the text alone where the header is empty. A sentence of
-        which the tokenizer keeps nothing has its passage's vector.
+        A chunk's input is its header, a line break and its text, or the text alone where the header is empty; the addresses in
+        Markdown links are left out (see `pieces.py`). A sentence of which the tokenizer keeps nothing has its passage's vector.
 
         Raises:
             InputError: a chunk has more pieces than the window; names both numbers.
@@ -190,6 +207,9 @@ class LocalEmbedder:
                     self._tokenizer = Pieces(self._folder, self._passage_prefix)
         return self._tokenizer
 
+    def _undecided(self) -> bool:
+        return self._open and self._measured is None
+
     def _expected(self) -> str:
         """The name of the back-end that computes, or that will where nothing else is measured."""
         if self._engine is not None:
@@ -199,25 +219,27 @@ class LocalEmbedder:
 
     def _recall(self) -> None:
         """Puts first what was measured on this machine before."""
-        if len(self._usable) > 1 and self._measured is None:
+        if self._open and self._measured is None:
             self._settle(choice.remembered(self._folder, self._precision))
 
     def _settle(self, measured: Measured | None) -> None:
         self._measured = measured
         if measured is not None and (best := choice.backend_of(measured.chosen)) in self._usable:
             self._usable = (best, *(backend for backend in self._usable if backend != best))
+            if self._strict:
+                self._precision = choice.precision_of(measured.chosen)
 
     def _ready(self, ids: Sequence[NDArray[np.int32]] = ()) -> Engine:
         """The loaded model. Measures where there is a choice, it was not made on this machine, and there is enough to do."""
-        open_choice = len(self._usable) > 1 and self._measured is None
-        if self._engine is not None and not open_choice:
+        if self._engine is not None and not self._undecided():
             return self._engine
         with self._lock:
             self._recall()
-            if len(self._usable) > 1 and self._measured is None and sum(map(len, ids)) >= choice.FROM_TOKENS:
-                self._engine, measured = choice.measure(self._folder, self._precision, self._threads, ids)
+            if self._undecided() and sum(map(len, ids)) >= choice.FROM_TOKENS:
+                wanted = self._precision
+                self._engine, measured = choice.measure(self._folder, wanted, self._threads, ids, strict=self._strict)
                 self._settle(measured)
-                choice.remember(self._folder, self._precision, measured)
+                choice.remember(self._folder, wanted, measured)
             if self._engine is None:
                 self._engine = encoders.load(self._folder, self._usable[0], self._precision, self._threads)
             return self._engine

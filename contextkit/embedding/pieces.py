@@ -3,6 +3,9 @@
 A tokenizer that splits at white space and punctuation before anything else (BERT's does) gives a text the pieces of its
 sentences, one after the other. So the pieces that `count` found are kept until the chunk with these sentences comes. Any other
 tokenizer, and any chunk whose parts are not there any more, is tokenised as a whole. Counting imports neither numpy nor torch.
+
+The address behind a link's text, as Markdown writes it, is not read: it can be a third of a page's pieces and says nothing that
+the link's text does not. It stays in the chunk's text, where it is shown and found by its words.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _PARTING = re.compile(r"[ \t\r\n]")  # other white space may be a control character, which BERT's tokenizer drops
+_ADDRESS = re.compile(r"(?<=[^\[]\])\([^\s()]*[/#][^\s()]*(?:\)|(?=\s))")  # "(there/page#part)" of "[here](there/page#part)"
 _AT_ONCE = 2048  # texts; bounds the memory of what the tokenizer gives
 _KEPT = 1 << 20  # pieces kept for their chunks: some 4 MB of text, 30 MB of memory
 
@@ -100,10 +104,10 @@ class Pieces:
                 owners.append(owner)
         return ids, owners
 
-    def _tokenised(self, texts: Sequence[str]) -> Iterator[tuple[list[str], list[array[int]]]]:
+    def _tokenised(self, texts: Sequence[str]) -> Iterator[tuple[Sequence[str], list[array[int]]]]:
         for start in range(0, len(texts), _AT_ONCE):
-            part = _sound(texts[start : start + _AT_ONCE])
-            yield part, [array("i", e.ids) for e in self._tokenizer.encode_batch_fast(part, add_special_tokens=False)]
+            part = texts[start : start + _AT_ONCE]
+            yield part, [array("i", e.ids) for e in self._tokenizer.encode_batch_fast(_read(part), add_special_tokens=False)]
 
     def _keep(self, texts: Iterable[str], found: Iterable[array[int]]) -> None:
         with self._lock:
@@ -136,7 +140,7 @@ class Pieces:
         import numpy as np
 
         texts = [self._prefix + _lead(chunk) + chunk.text for chunk in chunks]
-        encodings = self._tokenizer.encode_batch(_sound(texts), add_special_tokens=self._framed)
+        encodings = self._tokenizer.encode_batch(_read(texts), add_special_tokens=self._framed)
         for chunk, encoding in zip(chunks, encodings, strict=True):
             yield np.array(encoding.ids, np.int32), _owners(chunk, encoding.offsets, self._prefix)
 
@@ -154,9 +158,17 @@ def _numbers(values: array[int]) -> NDArray[np.int32]:
     return np.array(values, np.int32)
 
 
-def _sound(texts: Sequence[str]) -> list[str]:
-    """The texts, half characters (lone surrogates) replaced one for one: the tokenizer refuses them."""
-    return [text if text.isascii() else _SURROGATES.sub("\ufffd", text) for text in texts]
+def _read(texts: Sequence[str]) -> list[str]:
+    """What the tokenizer is given, each character in its place: spaces for addresses, no half characters, which it refuses."""
+    return [_sound(_ADDRESS.sub(_spaces, text) if "](" in text else text) for text in texts]
+
+
+def _sound(text: str) -> str:
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def _spaces(found: re.Match[str]) -> str:
+    return " " * (found.end() - found.start())
 
 
 def _lead(chunk: Chunk) -> str:

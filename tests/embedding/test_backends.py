@@ -191,3 +191,38 @@ def test_an_index_says_what_computed_it_and_works_with_every_back_end(
             kit.add([Document(id=f"new {backend}", text=f"Another text for {backend}.")])
             assert kit.info().backend == kit.embedder.info.backend
     assert load_embedder(tiny, backend="torch").info.backend.startswith("torch-")
+
+
+def test_a_quick_precision_must_be_close_to_float32(tiny: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if encoders.native_precision() != "bfloat16":
+        pytest.skip("the processor does not multiply bfloat16")
+    monkeypatch.setattr(choice, "ENOUGH", 1.1)
+    strict = LocalEmbedder(tiny)
+    strict.embed(large(tiny))
+    measured = strict.measured
+    assert measured is not None
+    assert str(measured["chosen"]).endswith("-float32")
+    assert strict.info.backend == measured["chosen"]
+    assert float(str(measured["cosine"])) < 1
+    assert LocalEmbedder(tiny).info.backend == measured["chosen"]  # from the cache folder
+    assert LocalEmbedder(tiny, precision="bfloat16").info.backend.endswith("-bfloat16")  # what is asked for is done
+
+
+def test_torch_alone_is_held_to_float32_too(tiny: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "find_spec", lambda name: None)
+    embedder = LocalEmbedder(tiny)
+    embedder.embed(large(tiny))
+    if encoders.native_precision() == "float32":
+        assert embedder.measured is None
+        return
+    assert embedder.measured is not None
+    assert 0.99 < float(str(embedder.measured["cosine"])) < 1
+
+
+def test_a_model_is_loaded_ahead_only_where_it_is_known_what_computes_it(tiny: Path, own_cache: Path) -> None:
+    embedder = LocalEmbedder(tiny)
+    embedder.prepare()
+    assert embedder._engine is None  # to be measured with the first large text
+    chosen = LocalEmbedder(tiny, backend="openvino")
+    chosen.prepare()
+    assert chosen._engine is not None

@@ -27,6 +27,8 @@ PARTS = [
     "\u200b",
     "ﬁt",
     "a\x1cb",
+    "See [#12](https://example.org/pull/12) there.",
+    "[a](/b/c) (d/e)",
 ]
 GAPS = [" ", "\n", "\r\n\t", "\u3000", "\x1c", "", " \u2028", "\u00a0"]
 
@@ -97,3 +99,38 @@ def test_a_prefix_is_never_put_together(packaged: Path) -> None:
     (ids,), (owner,) = prefixed.chunks([Chunk(0, 4, "One.", sentences=(Span(0, 4),))])
     assert len(ids) == len(owner) == 6
     assert owner.tolist() == [-1, -1, -1, 0, 0, -1]
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("See [the form](https://example.org/forms/7) first.", "See [the form] first."),
+        ('[Terms](/legal/terms.html "In force") apply.', '[Terms] "In force") apply.'),
+        ("![a pump](../img/pump.png), [here](#part)", "![a pump], [here]"),
+        ("Call handlers[name](request) and f(a/b).", None),  # no address
+        ("[](https://example.org/only/this)", None),  # nothing else says what it is
+        ("https://example.org/plain is read (see /a/b).", None),
+        ("[open](https://example.org/never", None),
+    ],
+)
+def test_the_address_behind_a_link_is_not_read(loaded: Pieces, text: str, read: str | None) -> None:
+    assert loaded.count([text]) == loaded.count([text if read is None else read])
+    found, _ = loaded.windows([text], 254)
+    expected, _ = loaded.windows([text if read is None else read], 254)
+    np.testing.assert_array_equal(found[0], expected[0])
+
+
+def test_sentences_keep_their_pieces_behind_an_address(loaded: Pieces) -> None:
+    text = "See [a](https://example.org/b/c) now. Then rest."
+    chunk = Chunk(5, 5 + len(text), text, "", (Span(5, 42), Span(43, 5 + len(text))))
+    for counted in ([], ["See [a](https://example.org/b/c) now.", "Then rest."]):
+        loaded._kept.clear()
+        loaded.count(counted)
+        (ids,), (owner,) = loaded.chunks([chunk])
+        assert owner.tolist() == [-1, *[0] * 6, *[1] * 3, -1]
+        assert len(ids) == 11
+
+
+def test_a_long_line_of_brackets_takes_linear_time(loaded: Pieces) -> None:
+    line = "](a(" * 50_000
+    assert loaded.count([line]) == [200_000]
