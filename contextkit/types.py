@@ -8,6 +8,7 @@ All offsets are counted in characters (Python string indices) of `Document.text`
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -103,8 +104,9 @@ class Document:
 
     def pages_of(self, span: Span) -> tuple[int, int] | None:
         """The first and last page number (from 1) that a span touches; None where the document has no pages."""
-        touched = [n for n, page in enumerate(self.pages, 1) if page.start < span.end and span.start < page.end]
-        return (touched[0], touched[-1]) if touched else None
+        first = bisect_right(self.pages, span.start, key=lambda page: page.end)
+        last = bisect_left(self.pages, span.end, key=lambda page: page.start)
+        return (first + 1, last) if first < last else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ Count = Callable[[Sequence[str]], list[int]]
 
 _SPECIAL = 2  # the pieces that a model puts around its input
 _JOINT = 1  # between header and text
+_WIDEST = 16  # characters that count as a piece at least: a tokenizer may give one piece for a word of a million letters
+_NAME = 4_096  # characters of a heading or of a table's header row that could ever matter to a chunk's header
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class StructureChunker:
     @property
     def config(self) -> str:
         """A stable name of everything that changes the output."""
-        return f"structure-3 target={self.target} window={self.window} header={self.header}"
+        return f"structure-4 target={self.target} window={self.window} header={self.header}"
 
     def chunk(self, document: Document) -> list[Chunk]:
         """The chunks of a document in text order; [] for a text of white space alone."""
@@ -106,13 +108,14 @@ class StructureChunker:
     def _header(self, path: tuple[str, ...]) -> str:
         """The title and the headings above, without repetition; the outer ones in the middle go first where it is too long."""
         parts = list(dict.fromkeys(p for p in path if p))
+        parts = [*parts[:1], *parts[1:][-self.header :]]  # each takes a piece at least
         while len(parts) > 2 and self.count([" > ".join(parts)])[0] > self.header:
             del parts[1]
         return self._trimmed(" > ".join(parts), self.header)
 
     def _trimmed(self, text: str, limit: int) -> str:
         """The longest start of a text, in whole words, of at most `limit` pieces."""
-        words = text.split(" ")[: max(0, limit)]
+        words = text[:_NAME].split(" ")[: max(0, limit)]
         while words and self.count([" ".join(words)])[0] > limit:
             words.pop()
         return " ".join(words)
@@ -123,13 +126,13 @@ class StructureChunker:
         above: tuple[str, ...] = ()
         for block, spans in self._measured(document):
             if block.kind is BlockKind.HEADING:
-                if any(u.kind is not BlockKind.HEADING for u in units):
+                if units and units[-1].kind is not BlockKind.HEADING:
                     yield _Section(above, units)
                     units = []
                 path = [p for p in path if p[0] < block.level]
                 if not units:  # headings that follow each other stay together, under the first one's path
                     above = tuple(name for _, name in path)
-                path.append((block.level, _plain(document.text[block.start : block.end])))
+                path.append((block.level, _plain(document.text[block.start : min(block.end, block.start + _NAME)])))
             units.extend(spans)
         if units:
             yield _Section(above, units)
@@ -138,7 +141,7 @@ class StructureChunker:
         """Each block with its units; all units are counted in one call."""
         limit = self.window - _SPECIAL - self.header - _JOINT
         per_block = [(block, _units(document.text, block)) for block in _covering(document)]
-        counts = iter(self.count([document.text[s.start : s.end] for _, spans in per_block for s in spans]))
+        counts = iter(self._sizes(document.text, [span for _, spans in per_block for span in spans]))
         out = []
         for block, spans in per_block:
             units: list[_Unit] = []
@@ -149,12 +152,17 @@ class StructureChunker:
             out.append((block, units))
         return out
 
+    def _sizes(self, text: str, spans: Sequence[Span]) -> list[int]:
+        """The pieces of each span, and no fewer than its length in characters calls for."""
+        counts = self.count([text[s.start : s.end] for s in spans])
+        return [max(pieces, len(span) // _WIDEST) for span, pieces in zip(spans, counts, strict=True)]
+
     def _split(self, text: str, span: Span, kind: BlockKind) -> list[_Unit]:
         """Units of at most half a target from a span that is too long for one: a long turn, a text without marks, a huge row."""
-        longest = max(16, len(span) * (self.target // 2) // max(1, self.count([text[span.start : span.end]])[0]))
+        longest = max(16, len(span) * (self.target // 2) // max(1, self._sizes(text, [span])[0]))
         out: list[_Unit] = []
         parts = sentences(text, span.start, span.end, longest)
-        for part, pieces in zip(parts, self.count([text[p.start : p.end] for p in parts]), strict=True):
+        for part, pieces in zip(parts, self._sizes(text, parts), strict=True):
             if pieces > self.window - _SPECIAL - self.header - _JOINT:  # dense text: halve until it fits
                 middle = (part.start + part.end) // 2
                 halves = (strip(text, part.start, middle), strip(text, middle, part.end))
@@ -217,7 +225,7 @@ def _table_headers(document: Document) -> dict[int, str]:
     for block in blocks_of(document):
         if block.kind is BlockKind.TABLE:
             rows = lines(document.text, Span(block.start, block.end))
-            head = document.text[rows[0].start : rows[0].end]
+            head = document.text[rows[0].start : min(rows[0].end, rows[0].start + _NAME)]
             names = ", ".join(cell.strip() for cell in head.strip("|").split("|") if cell.strip())
             out.update((row.start, names) for row in rows[2:])
     return out

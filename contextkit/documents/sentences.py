@@ -9,8 +9,9 @@ import re
 
 from contextkit.types import Span
 
-# A mark that may end a sentence, closing quotes and brackets after it, then white space (CJK marks need none).
-_END = re.compile(r"(?:[.!?…]+[\"'”’»)\]]*(?:\s*\[\d+(?:[,\-– ]+\d+)*\])?(?=\s)|[。！？｡]+[」』”’）]*|\n[ \t]*\n)")
+# A mark that may end a sentence, closing quotes and brackets after it, then white space (CJK marks need none). A run of marks is
+# tried once, from its start, and never given back: a line of a million dots takes no longer than one of letters.
+_END = re.compile(r"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?:\s*\[\d+(?:[,\-– ]+\d+)*\])?(?=\s)|[。！？｡]+[」』”’）]*|\n[ \t]*\n)")
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\[\"'“])(?:[A-Za-z]|(?i:mr|mrs|ms|dr|prof|sr|jr|st|vs|etc|e\.g|i\.e|al|fig|figs|eq|eqs|ref|refs|sec|no|nos|vol|pp|p|ed|eds|inc|ltd|co|corp|dept|est"
     r"|approx|resp|cf|viz|ca|gen|col|sgt|capt|lt|rev|hon|gov|sen|rep|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|mt|ave|blvd|rd|u\.s|u\.k|u\.n|a\.m|p\.m"
@@ -61,11 +62,11 @@ def sentences(text: str, start: int = 0, end: int | None = None, longest: int = 
 
 def strip(text: str, start: int, end: int) -> Span | None:
     """The span without white space at its ends; None where nothing is left."""
-    part = text[start:end]
-    left = len(part) - len(part.lstrip())
-    if left == len(part):
-        return None
-    return Span(start + left, start + len(part.rstrip()))
+    while start < end and text[start].isspace():  # no slice: what is left of a long line is looked at after each of its pieces
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return Span(start, end) if start < end else None
 
 
 def _append(text: str, start: int, end: int, longest: int, out: list[Span]) -> None:

@@ -13,12 +13,14 @@ from contextkit.types import Block, BlockKind, Document, Span
 _BLANK = re.compile(r"\n[ \t\r\f\v]*\n\s*")
 # "Ann:", "[10:32] Ann Lee (Sales):", "Dr. Q.:"; a colon inside running text is no speaker
 _TURN = re.compile(
-    r"^(?:\[[^\]\n]{1,30}\]\s*|\(?\d{1,2}:\d{2}(?::\d{2})?\)?\s*)?[^\W\d_][\w.'’\-]{0,24}(?: [\w.'’\-()]{1,24}){0,3}:(?=\s)"
+    r"^(?:\[[^\]\n]{1,30}\]\s*|\(?\d{1,2}:\d{2}(?::\d{2})?\)?\s*)?"
+    r"(?P<who>[^\W\d_][\w.'’\-]{0,24}(?: [\w.'’\-()]{1,24}){0,3}):(?=\s)"
 )
 _BULLET = re.compile(r"^(\s*)(?:[-*+•‣◦]|\(?(?:\d{1,3}|[a-zA-Z])[.)])\s+\S")
 _MARKDOWN_HEADING = re.compile(r"^(#{1,6})\s+\S")
-_TABLE_RULE = re.compile(r"^\s*\|?\s*:?-{3,}:?\s*(?:\|\s*:?-{3,}:?\s*)*\|?\s*$")
-_FENCE = re.compile(r"^\s*(?:```|~~~)")
+_TABLE_RULE = re.compile(r"^\|?\s*:?-{3,}:?(?:\s*\|\s*:?-{3,}:?)*\s*\|?$")  # of a row without white space at its ends
+_FENCE = re.compile(r"\s*(```|~~~)")
+_LONGEST_FENCE = 200_000  # characters; a fence that is open for longer was never closed
 
 
 def blocks_of(document: Document) -> tuple[Block, ...]:
@@ -32,6 +34,12 @@ def find_blocks(text: str) -> list[Block]:
     for paragraph in _paragraphs(text):
         _classify(text, paragraph, out)
     return out
+
+
+def speaker(line: str) -> str:
+    """Who speaks in a line of dialogue, without time and colon; "" where the line begins no turn."""
+    found = _TURN.match(line)
+    return found.group("who") if found else ""
 
 
 def lines(text: str, span: Span) -> list[Span]:
@@ -51,38 +59,46 @@ def lines(text: str, span: Span) -> list[Span]:
 def _paragraphs(text: str) -> list[Span]:
     """Runs of text between blank lines; a code fence is one run, whatever blank lines it holds."""
     out: list[Span] = []
-    begin = 0
+    begin = counted = marks = 0
+    fence = _fence(text, 0)
     for gap in _BLANK.finditer(text):
-        if gap.start() < begin or _open_fence(text, begin, gap.start()):
-            continue
+        if fence and gap.start() - begin < _LONGEST_FENCE:
+            marks += text.count(fence, counted, gap.start())
+            counted = gap.start()
+            if marks % 2 == 0:
+                continue
         span = strip(text, begin, gap.start())
         if span is not None:
             out.append(span)
-        begin = gap.end()
+        begin = counted = gap.end()
+        fence, marks = _fence(text, begin), 0
     span = strip(text, begin, len(text))
     return [*out, span] if span is not None else out
 
 
-def _open_fence(text: str, start: int, end: int) -> bool:
-    if "```" not in text[start : start + 8] and "~~~" not in text[start : start + 8]:
-        return False
-    mark = text[start:end].lstrip()[:3]
-    return text.count("\n" + mark, start, end) % 2 == 0 and end - start < 200_000
+def _fence(text: str, at: int) -> str:
+    """A line break with the mark that closes the code fence which opens here; "" where none does."""
+    found = _FENCE.match(text, at)
+    return f"\n{found.group(1)}" if found else ""
 
 
 def _classify(text: str, paragraph: Span, out: list[Block]) -> None:
+    """The headings that a paragraph begins with, and the rest as one kind."""
     rows = lines(text, paragraph)
-    first = text[rows[0].start : rows[0].end]
-    heading = _MARKDOWN_HEADING.match(first)
+    at = 0
+    while at < len(rows) and (heading := _MARKDOWN_HEADING.match(text[rows[at].start : rows[at].end])):
+        out.append(Block(BlockKind.HEADING, rows[at].start, rows[at].end, len(heading.group(1))))
+        at += 1
+    if at < len(rows):
+        _classify_body(text, rows[at:], paragraph.end, out)
+
+
+def _classify_body(text: str, rows: list[Span], end: int, out: list[Block]) -> None:
+    start, first = rows[0].start, text[rows[0].start : rows[0].end]
     if _FENCE.match(first):
-        out.append(Block(BlockKind.CODE, paragraph.start, paragraph.end))
-    elif heading:
-        out.append(Block(BlockKind.HEADING, rows[0].start, rows[0].end, len(heading.group(1))))
-        rest = strip(text, rows[0].end, paragraph.end)
-        if rest is not None:
-            _classify(text, rest, out)
+        out.append(Block(BlockKind.CODE, start, end))
     elif len(rows) > 1 and _TABLE_RULE.match(text[rows[1].start : rows[1].end]) and "|" in first:
-        out.append(Block(BlockKind.TABLE, paragraph.start, paragraph.end))
+        out.append(Block(BlockKind.TABLE, start, end))
     elif _is_dialogue(text, rows):
         out.extend(_grouped(text, rows, _TURN, BlockKind.TURN))
     elif sum(bool(_BULLET.match(text[r.start : r.end])) for r in rows) > max(1, 0.3 * len(rows)):
@@ -90,7 +106,7 @@ def _classify(text: str, paragraph: Span, out: list[Block]) -> None:
     elif len(rows) > 1 and _one_paragraph_a_line(rows):
         out.extend(Block(BlockKind.PARAGRAPH, r.start, r.end) for r in rows)
     else:
-        out.append(Block(BlockKind.PARAGRAPH, paragraph.start, paragraph.end))
+        out.append(Block(BlockKind.PARAGRAPH, start, end))
 
 
 def _is_dialogue(text: str, rows: list[Span]) -> bool:
