@@ -33,10 +33,14 @@ PAIRS = 100
 OFF: dict[str, dict[str, float]] = {
     "everything": {},
     "no passage cosine": {"passage": 0.0},
-    "no passage words": {"passage_lexical": 0.0},
+    "no passage words": {"coverage": 0.0},
+    "no document words": {"document": 0.0},
+    "no dates": {"date": 0.0},
     "no sentence cosine": {"sentence": 0.0},
     "no sentence words": {"sentence_lexical": 0.0},
-    "no words": {"passage_lexical": 0.0, "sentence_lexical": 0.0},
+    "no phrases": {"phrase": 0.0},
+    "no speakers": {"speaker": 0.0},
+    "no words": {"coverage": 0.0, "document": 0.0, "sentence_lexical": 0.0, "phrase": 0.0},
     "no cosines": {"passage": 0.0, "sentence": 0.0},
     "no neighbours": {"neighbour": 0.0},
 }

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from numpy.typing import ArrayLike
+
     from contextkit.catalog import Collected, Committed, Difference, Generation, Health
     from contextkit.context.account import AgentPacket
     from contextkit.context.call import AgentCall
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from contextkit.context.profiles import Profile
     from contextkit.context.route import Candidate, Route
     from contextkit.embedding.local import Wanted
+    from contextkit.evaluation.questions import Judged
+    from contextkit.evaluation.report import TuningReport
     from contextkit.exchange import Exported
     from contextkit.observe.costs import Cost, Outcome
     from contextkit.observe.difference import ReceiptDifference
@@ -150,11 +154,35 @@ class AsyncKit:
         """As `Kit.export`."""
         return await self._call(self.kit.export, folder)
 
+    async def tune(
+        self,
+        questions: str | Path | Iterable[Judged] | None = None,
+        *,
+        from_receipts: bool = False,
+        embedder: str | Path | None = None,
+        budgets: Sequence[int] = (256, 512, 1024, 2048, 4096),
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> TuningReport:
+        """As `Kit.tune`."""
+        return await self._stoppable(
+            lambda tell: self.kit.tune(
+                questions, from_receipts=from_receipts, embedder=embedder, budgets=budgets, dry_run=dry_run, progress=tell
+            ),
+            progress,
+        )
+
     async def search(
         self, question: str, *, k: int = 10, where: Where | None = None, principal: Principal | None = None
     ) -> list[Hit]:
         """As `Kit.search`."""
         return await self._call(self.kit.search, question, k=k, where=where, principal=principal)
+
+    async def nearest(
+        self, vector: ArrayLike, *, k: int = 10, where: Where | None = None, principal: Principal | None = None
+    ) -> list[Hit]:
+        """As `Kit.nearest`."""
+        return await self._call(self.kit.nearest, vector, k=k, where=where, principal=principal)
 
     async def context(
         self,

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contextkit.errors import IndexDamaged, SourceError
-from contextkit.protocols import Connector, Embedder, VectorIndex
-from contextkit.types import Blob, BlockKind, Chunk, Document, DocumentRef, Embedded, EmbedderInfo, Span
+from contextkit.errors import ExtractorError, IndexDamaged, SourceError
+from contextkit.protocols import Connector, Embedder, Extractor, Reranker, VectorIndex
+from contextkit.types import Blob, Chunk, Document, DocumentRef, Embedded, EmbedderInfo, Said, Span
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,8 +92,7 @@ class TinyChunker:
 
     def chunk(self, document: Document) -> list[Chunk]:
         """The windows; none for a text of white space."""
-        spans: list[Span] = []
-        place = 0
+        spans, place = list[Span](), 0
         for line in document.text.splitlines(keepends=True):
             inner = line.strip()
             if inner:
@@ -100,11 +100,10 @@ class TinyChunker:
                 spans.append(Span(start, start + len(inner)))
             place += len(line)
         out = []
-        for i in range(0, len(spans), self.lines):
-            part = spans[i : i + self.lines]
+        for part in (spans[i : i + self.lines] for i in range(0, len(spans), self.lines)):
             start, end = part[0].start, part[-1].end
             pages = document.pages_of(Span(start, end))
-            out.append(Chunk(start, end, document.text[start:end], document.title, tuple(part), pages, BlockKind.PARAGRAPH))
+            out.append(Chunk(start, end, document.text[start:end], document.title, tuple(part), pages))
         return out
 
 
@@ -135,8 +134,7 @@ class VectorIndexContract:
         assert len(index) == len(ids)
         found, scores = index.search(vectors[:20], 10)
         assert found.shape == scores.shape == (20, 10)
-        assert found.dtype == np.int64
-        assert scores.dtype == np.float32
+        assert (found.dtype.name, scores.dtype.name) == ("int64", "float32")
         exact = vectors[:20] @ vectors.T
         assert np.array_equal(found[:, 0], ids[:20])
         best = -np.sort(-exact, axis=1)[:, :10]
@@ -257,8 +255,7 @@ class EmbedderContract:
     def test_counts(self) -> None:
         """Rule 2."""
         counts = self.embedder().count(["", "one", "one two three four"])
-        assert counts[0] == 0
-        assert counts[0] < counts[1] < counts[2]
+        assert 0 == counts[0] < counts[1] < counts[2]
 
 
 class ConnectorContract:
@@ -341,3 +338,63 @@ class ConnectorContract:
         except SourceError:
             return
         assert not any(page.complete for page in pages)
+
+
+class RerankerContract:
+    """Holds a `Reranker` to its protocol. Give `reranker`."""
+
+    _ASKED = "At what pressure did the pump run?"
+    _TEXTS = ("The pump ran dry at 42 bar.", "Bob called the owner about the invoice.", "pressure " * 2_000, "x", "")
+
+    def reranker(self) -> Reranker:
+        """The reranker; the same every time is fine."""
+        raise NotImplementedError
+
+    def test_scores(self) -> None:
+        """Rules 1 to 4: a finite number for each text and any question, however long."""
+        reranker = self.reranker()
+        assert (reranker.name, reranker.score("?", []).shape) == (self.reranker().name or "a name", (0,))
+        for question in (self._ASKED, "pump " * 2_000):
+            scores = reranker.score(question, self._TEXTS)
+            assert (scores.shape, scores.dtype.name) == ((len(self._TEXTS),), "float32")
+            assert np.isfinite(scores).all()
+
+    def test_a_score_is_its_own(self) -> None:
+        """Rules 2 and 5: whatever is judged beside a text, and in whichever thread."""
+        reranker, question = self.reranker(), self._ASKED
+        together = reranker.score(question, self._TEXTS[:2])
+        alone = np.concatenate([reranker.score(question, [text]) for text in self._TEXTS[:2]])
+        with ThreadPoolExecutor(4) as pool:
+            beside = list(pool.map(lambda _: reranker.score(question, self._TEXTS[1::-1])[::-1], range(8)))
+        assert all(np.allclose(together, other, atol=2e-2) for other in (alone, *beside))
+
+
+class ExtractorContract:
+    """Holds an `Extractor` to its protocol. Give `extractor`, and `failing` where it can fail (an endpoint that is away)."""
+
+    _TURNS = (Said("Ann", "My new office is in Leeds.", "2024-05-03"), Said("Bob", "Fine, thanks.", "2024-05-03"))
+
+    def extractor(self) -> Extractor:
+        """An extractor that works."""
+        raise NotImplementedError
+
+    def failing(self) -> Extractor | None:
+        """One that gives no good answer; None where it always does."""
+
+    def test_claims_stand_in_the_turns(self) -> None:
+        """Rules 1 to 3."""
+        extractor = self.extractor()
+        made = extractor.extract(self._TURNS)
+        assert extractor.name
+        assert all(claim.text and claim.quote in self._TURNS[claim.turn].text for claim in made.claims)
+        assert 0 <= made.input_tokens + made.output_tokens <= extractor.need(self._TURNS)
+        assert extractor.need(self._TURNS[:1]) <= extractor.need(self._TURNS)
+
+    def test_a_failure_is_an_extractor_error(self) -> None:
+        """Rule 3."""
+        failing = self.failing()
+        try:
+            made = failing.extract(self._TURNS) if failing is not None else None
+        except ExtractorError:
+            return
+        assert made is None, "an extractor without an answer gave one"

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from contextkit.cli import ask, demo, doctor, handoff, index, mcp, memory, output, receipts, settings
+from contextkit.cli import ask, demo, doctor, handoff, index, mcp, memory, output, receipts, settings, tune
 from contextkit.errors import ContextkitError
 
 USAGE = 2
@@ -42,7 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(index.app)
 app.add_typer(memory.app)
-for group in (ask, receipts, handoff, settings, doctor, demo, mcp):
+for group in (ask, receipts, tune, handoff, settings, doctor, demo, mcp):
     group.register(app)
 
 

@@ -139,15 +139,15 @@ def _sqlite() -> Iterator[Finding]:
 
 
 def _processor() -> Iterator[Finding]:
-    """What the processor computes in; torch is loaded."""
-    import os
-
-    import torch
+    """What would embed here, and in which precision; nothing of it is loaded (`_weights` makes it work)."""
+    from importlib.metadata import version
 
     from contextkit.embedding import LocalEmbedder
+    from contextkit.embedding.encoders import cores
 
     precision = LocalEmbedder().info.backend
-    detail = f"{os.cpu_count()} processors, torch {torch.__version__} with {torch.get_num_threads()} threads, {precision}"
+    engine = precision.partition("-")[0]
+    detail = f"{cores()} processors, {engine} {version(engine)}, {precision}"
     if precision.endswith("bfloat16"):
         yield Finding("processor", "ok", f"{detail} (AMX or AVX512-BF16)")
     else:
@@ -210,10 +210,10 @@ def _weights() -> Iterator[Finding]:
         return
     spent = (perf_counter() - begun) * 1000
     yield Finding("weights", "ok", f"{folder.name} in {folder.path}, SHA-256 {digest[:16]}... as expected")
-    length = float((vector @ vector) ** 0.5)
+    length, engine = float((vector @ vector) ** 0.5), embedder.info.backend.partition("-")[0]
     sound = abs(length - 1) < 1e-3
     detail = f"a question in {spent:.0f} ms, {len(vector)} dimensions, length {length:.4f}"
-    yield Finding("embedding", "ok" if sound else "fail", detail, "" if sound else "install torch again")
+    yield Finding("embedding", "ok" if sound else "fail", detail, "" if sound else f"install {engine} again")
 
 
 def _place(index: Path | None) -> Iterator[Finding]:

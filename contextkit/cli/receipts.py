@@ -223,6 +223,10 @@ def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     yield "index", f"generation {receipt.generation} of {receipt.index}, embedded by {receipt.embedder}"
     left = ", ".join(f"{count} for {reason}" for reason, count in receipt.dropped_total.items() if count) or "nothing"
     yield "considered", f"{receipt.candidates} sentences; left out: {left}"
+    if receipt.searched:
+        yield "searched by", receipt.searched
+    if receipt.reranker:
+        yield "reranked", f"{receipt.reranked} passages within the cap of time, by {receipt.reranker}"
     yield "versions", ", ".join(f"{name} {version}" for name, version in receipt.versions.items())
 
 

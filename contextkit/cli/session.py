@@ -42,8 +42,10 @@ def opened(config: Settings, *, create: bool = False, read_only: bool = False) -
 
 def question(text: str) -> str:
     """The question as given, or from stdin for "-". Raises InputError where it is empty."""
+    from contextkit.retrieval.pasted import is_blank
+
     asked = sys.stdin.read() if text == "-" else text
-    if not asked.strip():
+    if is_blank(asked):
         raise InputError("the question is empty: give some words, or - to read them from stdin")
     return asked.strip()
 

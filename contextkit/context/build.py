@@ -12,17 +12,17 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any, Literal, cast
 
-import numpy as np
-
 from contextkit.catalog import Catalog, StoredDocument, Vectors, Visible
 from contextkit.context.pack import Packed, Packer, Run, Unit
 from contextkit.context.packet import Citation, Dropped, Fill, Format, Item, Order, Packet, Receipt, Scores
+from contextkit.context.plain import check_text
 from contextkit.context.render import Source, renderer
 from contextkit.context.units import Texts, units, worthwhile
 from contextkit.errors import BudgetExceeded, InputError
 from contextkit.protocols import Embedder, TokenCounter
 from contextkit.retrieval import aspects
 from contextkit.retrieval.candidates import Candidates, Clock, Sentences
+from contextkit.retrieval.pasted import is_blank
 from contextkit.retrieval.reranking import Reranking
 from contextkit.retrieval.scoring import Weights
 from contextkit.types import Principal
@@ -119,7 +119,7 @@ def retrieve(reader: Reader, request: Request) -> Retrieved:
     clock.lap("filter")
     asked = aspects.search(reader.catalog, reader.vectors, reader.embedder, request.question, visible)
     asked = aspects.rerank(asked, request.question, reader.reranking, reader.weights)
-    found, sentences = aspects.score(reader.catalog, asked, visible, reader.weights)
+    found, sentences = aspects.score(reader.catalog, asked, reader.weights)
     clock.lap("retrieve")
     return Retrieved(found, sentences, visible, clock)
 
@@ -136,7 +136,7 @@ def deliver(reader: Reader, request: Request, counter: TokenCounter, retrieved: 
         candidates = [u for u in candidates if u.row not in known]
     low: list[Unit] = []
     if request.fill is Fill.ENOUGH:
-        candidates, low = worthwhile(candidates)
+        candidates, low = worthwhile(candidates, reader.weights.enough)
     framing = _framing(request, counter)
     packer = Packer(counter, renderer(request.format, request.question), _sources(found), texts, framing, request.order)
     packed = packer.pack(candidates, request.budget)
@@ -150,9 +150,12 @@ def deliver(reader: Reader, request: Request, counter: TokenCounter, retrieved: 
 
 
 def check_question(question: object) -> None:
-    """Raises InputError where a question is not a text with something in it."""
-    if not isinstance(question, str) or not question.strip():
-        raise InputError(f"the question is empty ({question!r}): ask something")
+    """Raises InputError where a question is not a text with something in it that can be seen and sent."""
+    if not isinstance(question, str):
+        raise InputError(f"the question must be a text, not {type(question).__name__}")
+    if is_blank(question):
+        raise InputError(f"the question is empty ({question[:40]!r}): ask something")
+    check_text(question, "the question")
 
 
 def _sources(found: Candidates) -> dict[int, Source]:
@@ -238,6 +241,7 @@ class _Account:
             versions=versions(),
             reranker="" if self.reader.reranking is None else self.reader.reranking.reranker.name,
             reranked=self.found.reranked,
+            searched=self.found.searched,
         )
         return Packet(
             question=request.question, text=packed.text, tokens=packed.tokens, budget=request.budget,
@@ -267,16 +271,15 @@ class _Account:
         )
 
     def _scores(self, unit: Unit) -> Scores:
-        chunk = int(self.sentences.chunk[unit.row])
-        values = (
-            unit.score, self.found.passage[chunk], self.found.lexical[chunk],
-            self.sentences.dense[unit.row], self.sentences.lexical[unit.row],
-        )  # fmt: skip
-        total, passage, passage_lexical, sentence, sentence_lexical = (round(float(v), 4) for v in values)
-        return Scores(
-            total=total, passage=passage, passage_lexical=passage_lexical, sentence=sentence, sentence_lexical=sentence_lexical,
-            rerank=0.0 if self.found.rerank is None else round(float(self.found.rerank[chunk]), 4),
-        )  # fmt: skip
+        found, sentences, row = self.found, self.sentences, unit.row
+        chunk = int(sentences.chunk[row])
+        values = {
+            "total": unit.score, "passage": found.passage[chunk], "coverage": found.coverage[chunk],
+            "document": found.together[chunk], "date": found.dated[chunk], "sentence": sentences.dense[row],
+            "sentence_lexical": sentences.lexical[row], "phrase": sentences.phrase[row], "speaker": sentences.speaker[row],
+            "rerank": 0.0 if found.rerank is None else found.rerank[chunk],
+        }  # fmt: skip
+        return Scores(**{name: round(float(value), 4) for name, value in values.items()})
 
     def _citation(self, number: int, content: int) -> Citation:
         document, *twins = self.found.documents[content]
@@ -301,38 +304,37 @@ class _Account:
         if not self.packed.runs:
             return 0.0
         chosen = [u.row for run in self.packed.runs for u in run.units]
-        return confidence(float(self.found.passage.max()), float(self.sentences.dense[chosen].max()), self._covered(chosen))
-
-    def _covered(self, rows: Sequence[int]) -> float:
-        """Share of the question's terms that the best chosen sentence's chunk holds together with its header."""
-        from contextkit.retrieval.terms import terms
-
-        best = self.found.chunks[int(self.sentences.chunk[max(rows, key=lambda r: float(self.sentences.score[r]))])]
-        have = set(terms(f"{best.header} {best.text}"))
-        return float(np.mean([t in have for t in self.found.terms])) if self.found.terms else 0.0
+        best = int(self.sentences.chunk[max(chosen, key=lambda row: float(self.sentences.score[row]))])
+        sentence = float(self.sentences.dense[chosen].max())
+        return confidence(self.reader.weights, float(self.found.passage.max()), sentence, float(self.found.coverage[best]))
 
 
-def confidence(passage: float, sentence: float, covered: float) -> float:
-    """0 to 1: how likely a packet holds the answer, from the best cosines and the share of the question's terms found.
+def confidence(weights: Weights, passage: float, sentence: float, covered: float) -> float:
+    """0 to 1: how likely a packet holds the answer, from the best cosines and the share of the question's words that the passage
+    of the best sentence holds.
 
-    A logistic regression on one half of CLAP NQ, of whose questions every second has no answer in the pool; the other half is
-    reported by benchmarks/evidence.py. It orders packets under any embedder, but is calibrated for all-MiniLM-L6-v2 alone.
+    The shipped numbers are a logistic regression on one half of CLAP NQ, of whose questions every second has no answer in the
+    pool; the other half is reported by benchmarks/evidence.py. They order packets under any embedder, but are calibrated for
+    all-MiniLM-L6-v2 alone.
     """
-    return round(1 / (1 + math.exp(7.95 - 3.1 * passage - 9.3 * sentence - 0.5 * covered)), 3)
+    parts = weights.confidence_passage * passage + weights.confidence_sentence * sentence + weights.confidence_covered * covered
+    return round(1 / (1 + math.exp(-weights.confidence_base - parts)), 3)
 
 
 def _why(scores: Scores, weights: Weights) -> str:
     """The signal that gave most, in words."""
-    parts = {
-        f"its passage is close in meaning (cosine {scores.passage:.2f})": weights.passage * scores.passage,
-        f"its passage shares words with the question ({scores.passage_lexical:.0%} of the best)": weights.passage_lexical
-        * scores.passage_lexical,
-        f"the sentence is close in meaning (cosine {scores.sentence:.2f})": weights.sentence * scores.sentence,
-        f"the sentence shares words with the question ({scores.sentence_lexical:.0%} of the best)": weights.sentence_lexical
-        * scores.sentence_lexical,
-        f"the reranker says that its passage answers ({scores.rerank:.0%} of the best)": weights.rerank * scores.rerank,
+    said = {
+        "passage": f"its passage is close in meaning (cosine {scores.passage:.2f})",
+        "coverage": f"its passage has the question's words ({scores.coverage:.0%} by rarity)",
+        "document": f"its document has the question's words ({scores.document:.0%} by rarity)",
+        "date": "it was said on the date asked about",
+        "sentence": f"the sentence is close in meaning (cosine {scores.sentence:.2f})",
+        "sentence_lexical": f"the sentence shares words with the question ({scores.sentence_lexical:.0%} of the best)",
+        "phrase": f"words that stand together in the question do so here ({scores.phrase:.0%})",
+        "speaker": "somebody whom the question names says it",
+        "rerank": f"the reranker says that its passage answers ({scores.rerank:.0%} of the best)",
     }
-    return max(parts, key=lambda k: parts[k])
+    return said[max(said, key=lambda name: getattr(weights, name) * getattr(scores, name))]
 
 
 def _name(created: str, question: str, text: str) -> str:

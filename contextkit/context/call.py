@@ -186,8 +186,10 @@ class AgentCall(Checked):
     @field_validator("question")
     @classmethod
     def _asks(cls, value: str) -> str:
-        if not value.strip():
-            raise InputError(f"the question is empty ({value!r}): ask something")
+        from contextkit.retrieval.pasted import is_blank
+
+        if is_blank(value):
+            raise InputError(f"the question is empty ({value[:40]!r}): ask something")
         return check_text(value, "question")
 
     @field_validator("system")

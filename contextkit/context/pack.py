@@ -7,7 +7,7 @@ rendered, so a packet cannot exceed its budget.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from contextkit.context.packet import Order
@@ -16,9 +16,14 @@ from contextkit.errors import BudgetExceeded
 from contextkit.protocols import TokenCounter
 
 _WORD = re.compile(r"\w+")
+_LETTERS = bytes(code if code < 128 and _WORD.match(chr(code)) else 32 for code in range(256))  # all else a blank
+# Where a text may be cut: after a word, inside one that is no word, and after each letter of scripts written without spaces.
+_NO_SPACES = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_MARKS = "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u17b4-\u17d3"  # written on the letter before
+_CUT = re.compile(rf"[^\s{_NO_SPACES}]{{1,40}}+(?![^\s{_NO_SPACES}])|[^\s{_NO_SPACES}]{{1,4}}|[{_NO_SPACES}][{_MARKS}]*")
 _LEAST = 8  # a document's first run with fewer tokens of text than this is not worth its mark
 _PATIENCE = 64  # sentences in a row that did not fit before the packer stops looking for smaller ones
-_BATCH = 32  # sentences counted in one call
+_LOOKED_AT = 32  # sentences that the room which estimates left over is offered to
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,11 @@ class Packer:
     _chosen: dict[int, Unit] = field(default_factory=dict)
     _order: list[int] = field(default_factory=list)
     _heads: dict[int, int] = field(default_factory=dict)
+    _at_least: Callable[[str], int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # a counter may know a bound that is quicker than the count; most sentences do not fit into what is left
+        self._at_least = getattr(self.counter, "at_least", lambda _: 1)
 
     def pack(self, units: Sequence[Unit], budget: int) -> Packed:
         """The best units that fit `budget` tokens, in the order of each document's text, documents by their best unit.
@@ -131,21 +141,20 @@ class Packer:
         used, misses = base, 0
         seen: set[tuple[str, ...]] = set()
         dropped: list[tuple[Unit, str]] = []
-        for place, (unit, cost) in enumerate(self._costed(ranked)):
+        for place, unit in enumerate(ranked):
             if misses > _PATIENCE:  # what is left is worth less and would not be counted for nothing
                 dropped.extend((u, "budget") for u in ranked[place:] if u.row not in self._chosen)
                 break
             if unit.row in self._chosen:
                 continue
-            words = tuple(_WORD.findall(self._text(unit).lower()))
-            if len(words) > 3 and words in seen:
+            text = self._text(unit)
+            words = _words(text)
+            if words in seen and (len(words) > 3 or not self._touches(unit)):  # a short line may repeat beside its neighbour
                 dropped.append((unit, "duplicate"))
                 continue
-            joint = 0 if self._touches(unit) else 2
             header = by_row.get(unit.needs) if unit.needs is not None and unit.needs not in self._chosen else None
-            extra = self.counter.count(self._text(header)) + 1 if header is not None else 0
-            whole = cost + joint + extra + (0 if unit.document in self._order else self._head(unit.document))
-            if used + whole > budget:
+            whole = self._price(unit, text, header, budget - used)
+            if whole is None:
                 misses += 1
                 dropped.append((unit, "budget"))
                 continue
@@ -157,10 +166,20 @@ class Packer:
                 self._choose(header)
         return dropped
 
-    def _costed(self, ranked: Sequence[Unit]) -> Iterator[tuple[Unit, int]]:
-        for i in range(0, len(ranked), _BATCH):
-            batch = ranked[i : i + _BATCH]
-            yield from zip(batch, self.counter.count_many([" " + self._text(u) for u in batch]), strict=True)
+    def _price(self, unit: Unit, text: str, header: Unit | None, room: int) -> int | None:
+        """Tokens that a unit adds, by estimate; None where they are more than the room, found out in the cheapest way."""
+        fresh = unit.document not in self._order
+        beside = (0 if self._touches(unit) else 2) + (self.counter.count(self._text(header)) + 1 if header is not None else 0)
+        if beside + fresh + self._at_least(f" {text}") > room:
+            return None
+        whole = beside + self._cost(text)
+        if fresh:
+            whole += self._head(unit.document) if whole < room else 1
+        return whole if whole <= room else None
+
+    def _cost(self, text: str) -> int:
+        """Tokens of a sentence that follows another."""
+        return self.counter.count(f" {text}")
 
     def _choose(self, unit: Unit) -> None:
         self._chosen[unit.row] = unit
@@ -191,15 +210,13 @@ class Packer:
         """Adds what fits into the room that the estimates left over, the exact count taken each time; a few tries."""
         tries = 6
         reason = {unit.row: why for unit, why in dropped}
-        for unit, cost in self._costed(
-            [u for u in ranked if u.row not in self._chosen and reason.get(u.row) == "budget"][:_BATCH]
-        ):
+        for unit in [u for u in ranked if u.row not in self._chosen and reason.get(u.row) == "budget"][:_LOOKED_AT]:
             if tries == 0 or budget - tokens < _LEAST:
                 break
-            if (
-                unit.needs is not None
-                or cost + (0 if unit.document in self._order else self._head(unit.document)) > budget - tokens
-            ):
+            if unit.needs is not None:
+                continue
+            head = 0 if unit.document in self._order else self._head(unit.document)
+            if self._cost(self._text(unit)) + head > budget - tokens:
                 continue
             self._choose(unit)
             longer, count = self._count(self._sections())
@@ -212,12 +229,12 @@ class Packer:
 
     def _cut(self, unit: Unit, budget: int) -> tuple[str, int]:
         """The start of one unit, in whole words, as much as fits: for budgets smaller than any sentence."""
-        words = self._text(unit).split(" ")
-        low, high = 0, len(words)
+        ends = [found.end() for found in _CUT.finditer(self._text(unit))]
+        low, high = 0, len(ends)
         best: tuple[str, int] | None = None
         while low < high:
             middle = (low + high + 1) // 2
-            piece = Unit(unit.row, unit.document, unit.start, unit.start + len(" ".join(words[:middle])), unit.score)
+            piece = Unit(unit.row, unit.document, unit.start, unit.start + ends[middle - 1], unit.score)
             self._chosen, self._order = {unit.row: piece}, [unit.document]
             text, tokens = self._count(self._sections())
             if tokens <= budget:
@@ -225,7 +242,7 @@ class Packer:
             else:
                 high = middle - 1
         least = max(budget + 1, self._count([])[1] + self._head(unit.document) + _LEAST)  # an estimate, but never one that fits
-        if best is None or low < min(4, len(words)):
+        if best is None or low < min(4, len(ends)):
             raise BudgetExceeded(
                 f"a budget of {budget} tokens is below what one citation needs here (about {least}): raise the budget",
                 section="documents",
@@ -289,3 +306,10 @@ class Packer:
     def _count(self, sections: Sequence[Section]) -> tuple[str, int]:
         text = self.renderer(sections)
         return text, self.counter.count(text) + self.framing
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """The words of a text in lower case."""
+    if text.isascii():  # the same, three times as fast
+        return tuple(text.encode().lower().translate(_LETTERS).decode().split())
+    return tuple(_WORD.findall(text.lower()))

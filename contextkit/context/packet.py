@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contextkit.errors import InputError
 
@@ -56,10 +56,22 @@ class Scores(Record):
 
     total: float
     passage: float
-    passage_lexical: float
+    coverage: float = 0.0
+    document: float = 0.0
+    date: float = 0.0
     sentence: float
     sentence_lexical: float
+    phrase: float = 0.0
+    speaker: float = 0.0
     rerank: float = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_old(cls, given: object) -> object:
+        """Older receipts have another measure of a passage's words in the place of its coverage; they stay readable."""
+        if isinstance(given, dict) and "passage_lexical" in given:
+            return {("coverage" if name == "passage_lexical" else name): value for name, value in given.items()}
+        return given
 
 
 class Item(Record):
@@ -165,6 +177,7 @@ class Receipt(Record):
         versions: of contextkit and of the libraries that shape the result.
         reranker: name of the reranker, or "".
         reranked: passages that it judged within its cap; of several questions, the sum.
+        searched: how a question that is too long to be searched for whole was searched for; "" for every other.
     """
 
     id: str
@@ -193,6 +206,7 @@ class Receipt(Record):
     versions: dict[str, str]
     reranker: str = ""
     reranked: int = 0
+    searched: str = ""
 
 
 class Packet(Record):

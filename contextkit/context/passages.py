@@ -34,12 +34,14 @@ def best_passages(retrieved: Retrieved, k: int, weights: Weights) -> Retrieved:
     return replace(
         retrieved,
         found=replace(
-            found, chunks=chunks, passage=found.passage[best], lexical=found.lexical[best],
+            found, chunks=chunks, passage=found.passage[best], coverage=found.coverage[best],
+            together=found.together[best], dated=found.dated[best],
             rerank=None if found.rerank is None else found.rerank[best],
             documents={content: d for content, d in found.documents.items() if content in contents},
         ),
         sentences=replace(
             sentences, chunk=place[sentences.chunk[kept]], start=sentences.start[kept], end=sentences.end[kept], follows=follows,
-            dense=sentences.dense[kept], lexical=sentences.lexical[kept], score=sentences.score[kept],
+            dense=sentences.dense[kept], lexical=sentences.lexical[kept], phrase=sentences.phrase[kept],
+            speaker=sentences.speaker[kept], score=sentences.score[kept],
         ),
     )  # fmt: skip

@@ -5,6 +5,9 @@ Finding and scoring the sentences is `contextkit.retrieval`; choosing among the 
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,10 +18,8 @@ from contextkit.context.pack import Unit
 from contextkit.retrieval.candidates import Candidates, Sentences
 from contextkit.types import BlockKind
 
-ENOUGH = 0.5
-"""Share of the best score that a sentence needs in a packet filled with just enough. On the tuning halves, at 1,024 tokens, it
-saves 69 % of the tokens where documents are short and few fit the question, for half a point of evidence (docs/retrieval.md)."""
-
+_WORD = re.compile(r"[^\W_]")
+_PICTURES = ("So", "Sm", "Sc")  # emoji and signs, formulas, currencies
 _LEAST_UNITS = 256
 _FEW_TOKENS = 6  # a packet of sentences shorter than this on average is not one that anybody reads
 _HEADING = 120  # characters; a longer line without a mark at its end is text that was cut off
@@ -31,9 +32,14 @@ class Texts:
         self._by_content: dict[int, list[StoredChunk]] = {}
         for chunk in chunks:
             self._by_content.setdefault(chunk.content_id, []).append(chunk)
+        self._starts = {content: [chunk.start for chunk in own] for content, own in self._by_content.items()}
 
     def __call__(self, content: int, start: int, end: int) -> str:
         """The text of a content from `start` to `end`."""
+        place = bisect_right(self._starts[content], start) - 1
+        first = self._by_content[content][place]
+        if first.start <= start and end <= first.end:
+            return first.text[start - first.start : end - first.start]
         parts: list[str] = []
         at = start
         for chunk in self._by_content[content]:
@@ -66,13 +72,16 @@ def units(found: Candidates, sentences: Sentences, budget: int) -> list[Unit]:
     ]  # fmt: skip
 
 
-def worthwhile(found: Sequence[Unit]) -> tuple[list[Unit], list[Unit]]:
+def worthwhile(found: Sequence[Unit], enough: float) -> tuple[list[Unit], list[Unit]]:
     """The units of a packet of just enough, in their order, and those that score too low for it, best first.
+
+    What scores at least the share `enough` of the best is worthwhile. At 0.5 and 1,024 tokens that saves 66 % of the tokens
+    where documents are short and few fit the question, for a third of a point of evidence (docs/retrieval.md).
 
     The low ones stay among the units for those that need them, but are not delivered for their own sake.
     """
     best = max((u.score for u in found if u.alone), default=0.0)
-    bar = ENOUGH * best if best > 0 else best
+    bar = enough * best if best > 0 else best
     low = sorted((u for u in found if u.alone and u.score < bar), key=lambda u: (-u.score, u.row))
     return [replace(u, alone=False) if u.alone and u.score < bar else u for u in found], low
 
@@ -84,6 +93,11 @@ def _needs(found: Candidates, sentences: Sentences) -> tuple[dict[int, int], set
     first = np.searchsorted(sentences.chunk, np.arange(len(found.chunks) + 1)).tolist()
     table: int | None = None  # the header row of the table that the walk is in
     for n, chunk in enumerate(found.chunks):
+        if not _says_something(chunk.text):
+            dependent.update(range(first[n], first[n + 1]))
+        if "|" not in chunk.text and not _begins_with_heading(chunk):
+            table = None  # plain text, as most is
+            continue
         texts = [chunk.text[s - chunk.start : e - chunk.start] for s, e in chunk.sentences.tolist()]
         title = found.documents[chunk.content_id][0].title
         heading: int | None = None
@@ -105,12 +119,31 @@ def _needs(found: Candidates, sentences: Sentences) -> tuple[dict[int, int], set
     return needs, dependent
 
 
+def _begins_with_heading(chunk: StoredChunk) -> bool:
+    """Whether a chunk begins with a heading of something; where there is nothing but headings, they are all that is said."""
+    if len(chunk.sentences) < 2 or "\n\n" not in chunk.text:
+        return False
+    start, end = chunk.sentences[0].tolist()
+    if not _is_heading(chunk, 0, chunk.text[start - chunk.start : end - chunk.start]):
+        return False
+    return not all(chunk.text.startswith("#", s - chunk.start) for s in chunk.sentences[:, 0].tolist())
+
+
 def _is_heading(chunk: StoredChunk, place: int, text: str) -> bool:
     """Whether one of a chunk's leading sentences is a heading: chunks begin with those of their section."""
-    if chunk.kind in (BlockKind.CODE, BlockKind.TURN) or len(text) > _HEADING or "\n" in text:
+    if chunk.kind in (BlockKind.CODE, BlockKind.TURN) or not _looks_like_heading(text):
         return False
     gap = chunk.text[int(chunk.sentences[place][1]) - chunk.start : int(chunk.sentences[place + 1][0]) - chunk.start]
-    return "\n\n" in gap and (text.startswith("#") or text[-1] not in ".!?…:;,|。！？")
+    return "\n\n" in gap
+
+
+def _looks_like_heading(text: str) -> bool:
+    return len(text) <= _HEADING and "\n" not in text and (text.startswith("#") or text[-1] not in ".!?…:;,|。！？")
+
+
+def _says_something(text: str) -> bool:
+    """Whether a text has a letter, a digit or a picture; marks, bars and what cannot be seen are no evidence by themselves."""
+    return _WORD.search(text) is not None or any(c > "\x7f" and unicodedata.category(c) in _PICTURES for c in text)
 
 
 def _is_table_head(text: str) -> bool:

@@ -1,7 +1,7 @@
 """The kit: one open index folder and the verbs on it, the same as the command line's.
 
-`verbs.py` has documents in and packets out, `calls.py` whole agent calls, `upkeep.py` what keeps an index well, `wiring.py` the
-parts.
+`verbs.py` has documents in and packets out, `calls.py` whole agent calls, `upkeep.py` what keeps an index well, `tuning.py` what
+is fitted to judged questions, `wiring.py` the parts.
 """
 
 from __future__ import annotations

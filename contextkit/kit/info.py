@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict
 
 from contextkit.catalog import Catalog
+from contextkit.retrieval.weights import described
 from contextkit.types import JSON
+
+_NAMES = {"probes": "looked into", "made_from": "made from", "recall": "recall@10"}
 
 
 class IndexInfo(BaseModel):
@@ -30,6 +33,9 @@ class IndexInfo(BaseModel):
         created: ISO 8601, UTC.
         uuid: names the index.
         format: how the vectors are stored.
+        vectors: the kind of vector index that is searched and how it was tuned, such as "exact" or "lists (...)"; "" where
+            none was made yet.
+        weights: which numbers of relevance its questions are scored with: "shipped", or its own and where they come from.
         note: what is unusual about how it was opened, or "".
     """
 
@@ -51,11 +57,13 @@ class IndexInfo(BaseModel):
     created: str
     uuid: str
     format: str
+    vectors: str
+    weights: str
     note: str
 
 
-def index_info(catalog: Catalog) -> IndexInfo:
-    """What a catalogue holds, as everyone sees it."""
+def index_info(catalog: Catalog, vectors: Mapping[str, JSON]) -> IndexInfo:
+    """What a catalogue holds, as everyone sees it; `vectors` is what its vector index says of itself (`Vectors.describe`)."""
     identity, counts = catalog.identity, catalog.counts()
     return IndexInfo(
         path=str(catalog.folder),
@@ -74,14 +82,26 @@ def index_info(catalog: Catalog) -> IndexInfo:
         created=identity.created,
         uuid=identity.uuid,
         format=f"passages {identity.passages}, sentences {identity.sentences}",
+        vectors=_vectors(vectors),
+        weights=described(catalog.folder, identity.embedder.digest),
         note=catalog.note,
     )
 
 
+def _vectors(told: Mapping[str, JSON]) -> str:
+    """The vector index in one line, for example "lists (vectors 200,000; lists 894; probes 40; recall 0.987)"."""
+    rest = {name: value for name, value in told.items() if name not in ("kind", "dimension", "bytes")}
+    each = "; ".join(
+        f"{_NAMES.get(name, name)} {value:,}" if isinstance(value, int) else f"{_NAMES.get(name, name)} {value}"
+        for name, value in rest.items()
+    )
+    return f"{told.get('kind', '')} ({each})" if each else str(told.get("kind", ""))
+
+
 def _backend(noted: Mapping[str, JSON]) -> str:
-    """The back-end in one line, for example "openvino-bfloat16 (tokens a second and core: ...; lowest cosine 0.9999)"."""
+    """The back-end in one line, such as "openvino-bfloat16 (tokens a second and core: ...; lowest cosine to float32 0.9999)"."""
     name, rates = str(noted.get("name", "")), noted.get("rates")
-    if not isinstance(rates, Mapping) or len(rates) < 2:
+    if not isinstance(rates, Mapping) or not rates:
         return name
     each = ", ".join(f"{backend} {float(str(rate)):,.0f}" for backend, rate in rates.items())
-    return f"{name} (tokens a second and core: {each}; lowest cosine between them {noted.get('cosine')})"
+    return f"{name} (tokens a second and core: {each}; lowest cosine to float32 {noted.get('cosine')})"

@@ -13,6 +13,7 @@ from contextkit.embedding import load_embedder
 from contextkit.errors import IndexNotFound, InputError
 from contextkit.kit.calls import AgentCalls
 from contextkit.kit.info import IndexInfo, index_info
+from contextkit.kit.tuning import Tuning
 from contextkit.kit.upkeep import Upkeep
 from contextkit.kit.wiring import Limits, Where
 from contextkit.protocols import Chunker, Connector, Embedder, MemoryBackend, Reranker
@@ -24,6 +25,8 @@ from contextkit.sync import Progress, SyncReport
 from contextkit.types import Document, Principal
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from contextkit.catalog import Committed
     from contextkit.embedding.local import Wanted
     from contextkit.memory import MemoryStore
@@ -89,7 +92,7 @@ def open(  # noqa: A001 - `ck.open` reads like the builtin on purpose
     return Kit(catalog, loaded, chunker=chunker, limits=limits, wait=wait, memory=memory, reranker=judge, rerank_ms=rerank_ms)
 
 
-class Kit(AgentCalls, Upkeep):
+class Kit(AgentCalls, Tuning, Upkeep):
     """An open index: documents in, hits and packets out. Made by `contextkit.open`; a context manager.
 
     Safe to read from several threads, and while another process writes. One writer at a time; others wait.
@@ -183,12 +186,35 @@ class Kit(AgentCalls, Upkeep):
         from contextkit.retrieval.hits import hits
 
         check_question(question)
-        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= 10_000:
-            raise InputError(f"k must be a whole number from 1 to 10,000, not {k!r}")
+        _check_k(k)
         reader = self._reader()
         visible = self.catalog.visible(where, principal)
         found = find(reader.catalog, reader.vectors, reader.embedder, question, visible, max(DEPTH, k))
         return hits(*combined(rerank(found, question, reader.reranking, self.weights), self.weights), k)
+
+    def nearest(
+        self, vector: ArrayLike, *, k: int = 10, where: Where | None = None, principal: Principal | None = None
+    ) -> list[Hit]:
+        """The k chunks nearest to a vector, best first, with their cosines as scores; fewer only where fewer are permitted.
+
+        For vectors that come from elsewhere. A question in words is better served by `search`, which reads its words too.
+
+        Args:
+            vector: of the index's embedder, shape (dimension,), of any length above 0.
+            k: 1 to 10,000.
+            where: metadata filter, see `search`.
+            principal: on whose behalf; without one only what everyone may see.
+
+        Raises:
+            InputError: the vector has another dimension or no direction, or k is out of range.
+            FilterError: the filter is not understood.
+        """
+        from contextkit.retrieval.nearest import nearest, unit
+
+        _check_k(k)
+        reader = self._reader()
+        query = unit(vector, self.catalog.dimension)
+        return nearest(reader.catalog, reader.vectors, query, self.catalog.visible(where, principal), k)
 
     def context(
         self,
@@ -242,7 +268,7 @@ class Kit(AgentCalls, Upkeep):
     def info(self) -> IndexInfo:
         """What the index holds. Does not load the model."""
         self._open_for_work(check=False)
-        return index_info(self.catalog)
+        return index_info(self.catalog, self._made_vectors().describe())
 
     @property
     def memory(self) -> MemoryStore:
@@ -257,6 +283,11 @@ class Kit(AgentCalls, Upkeep):
                 at, fixed = self._memory_at or self.catalog.folder, self.catalog.read_only
                 self._memory = MemoryStore(at, self.embedder, read_only=fixed, wait=self._wait, given=given)
             return self._memory
+
+
+def _check_k(k: int) -> None:
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= 10_000:
+        raise InputError(f"k must be a whole number from 1 to 10,000, not {k!r}")
 
 
 _Policy = TypeVar("_Policy", bound=StrEnum)

@@ -16,8 +16,8 @@ from contextkit.errors import KitClosed
 from contextkit.observe.receipts import ReceiptStore
 from contextkit.protocols import Embedder, MemoryBackend, Reranker
 from contextkit.retrieval.reranking import MILLISECONDS, Reranking
-from contextkit.retrieval.scoring import Weights
 from contextkit.retrieval.terms import TERMS_VERSION, terms
+from contextkit.retrieval.weights import Weights, own
 from contextkit.sync import Pipeline
 from contextkit.types import Blob
 
@@ -70,7 +70,8 @@ class Wiring:
     ) -> None:
         self.catalog = catalog
         self.embedder = embedder
-        self.weights = weights or Weights()
+        self._weights = weights
+        self._own_weights: tuple[str, Weights] | None = None
         self.limits = limits or Limits()
         self._reranking = None if reranker is None else Reranking(reranker, rerank_ms)
         self._wait = wait
@@ -91,6 +92,26 @@ class Wiring:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    @property
+    def weights(self) -> Weights:
+        """What each signal counts: as given, else the index's own (see `tune`) for its embedder, else as shipped.
+
+        Raises:
+            InputError: the index's own weights cannot be used; the message names the file.
+            IndexMismatch: they were fitted with another embedder.
+        """
+        if self._weights is not None:
+            return self._weights
+        digest = self.catalog.identity.embedder.digest
+        if self._own_weights is None or self._own_weights[0] != digest:
+            found = own(self.catalog.folder, digest)
+            self._own_weights = (digest, Weights() if found is None else found.weights())
+        return self._own_weights[1]
+
+    @weights.setter
+    def weights(self, weights: Weights | None) -> None:
+        self._weights, self._own_weights = weights, None
 
     def close(self) -> None:
         """Closes all files; a second call does nothing."""

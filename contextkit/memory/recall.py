@@ -17,6 +17,7 @@ from contextkit.memory import rows as records
 from contextkit.memory.records import Kind, Memory, Period, Status
 from contextkit.memory.rows import Turn
 from contextkit.memory.validity import Standing, standing
+from contextkit.retrieval.pasted import spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,7 +82,7 @@ def asked(rows: Rows, columns: Columns, embedder: Embedder, request: Request, se
         for number, body in rows.execute(f"SELECT id, body FROM sources WHERE id IN ({', '.join('?' * len(part))})", part):
             authors.setdefault(json.loads(body)[1], set()).add(number)
     found, bare = ranking.named(request.query, authors)
-    questions = [request.query, bare] if found and bare else [request.query]
+    questions = [spread(text) for text in ([request.query, bare] if found and bare else [request.query])]
     begin, until = _named_time(request)
     return ranking.Asked(
         vectors=embedder.embed_queries(questions),

@@ -316,8 +316,10 @@ class MemoryStore(Care):
         kinds: Sequence[Kind | str] | None, archived: bool,  # noqa: FBT001 - passed on as it was given
     ) -> Request:  # fmt: skip
         """What is asked, checked; the person's names and the present moment are still to be filled in."""
-        if not isinstance(query, str) or not query.strip():
-            raise InputError(f"the query {query!r} is empty: say what to recall")
+        from contextkit.retrieval.pasted import is_blank
+
+        if not isinstance(query, str) or is_blank(query):
+            raise InputError(f"the query {str(query)[:40]!r} is empty: say what to recall")
         if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= 1000:
             raise InputError(f"k must be a whole number from 1 to 1,000, not {k!r}")
         known = times.optional(known_at, "known_at")

@@ -103,6 +103,17 @@ class ReceiptStore:
         with self._lock, self._open() as c:
             return report(c, receipt, _stamp(datetime.now(UTC)), success=success, task=task, cost=cost)
 
+    def told(self) -> list[tuple[Receipt, bool]]:
+        """The receipts of calls whose outcome was reported, newest first, and whether they succeeded."""
+        if not self._path.exists():
+            return []
+        with self._lock, self._open() as c:
+            if not c.execute("SELECT 1 FROM sqlite_master WHERE name = 'calls'").fetchone():
+                return []  # a file of an older version, open for reading
+            query = "SELECT body, success FROM receipts JOIN calls USING (id) WHERE success IS NOT NULL ORDER BY number DESC"
+            rows = c.execute(query).fetchall()
+        return [(_read(body), bool(success)) for body, success in rows]
+
     def costs(self, by: str = "agent") -> list[Cost]:
         """What calls cost and what came of them, by "agent", "task" or "model", the dearest first; empty where none was made.
 

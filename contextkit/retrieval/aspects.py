@@ -13,14 +13,10 @@ from numpy.typing import NDArray
 
 from contextkit.catalog import Catalog, Vectors, Visible
 from contextkit.protocols import Embedder
-from contextkit.retrieval.candidates import DEPTH, Candidates, Sentences, find, score_sentences
-from contextkit.retrieval.questions import parts
+from contextkit.retrieval.candidates import DEPTH, Candidates, Sentences, find, over, score_sentences
+from contextkit.retrieval.questions import LONG, parts
 from contextkit.retrieval.reranking import Reranking
 from contextkit.retrieval.scoring import Floats, Weights
-
-_WHOLE = 0.3
-"""What the text as a whole counts beside the question in it that a sentence answers best. On pairs of the tuning halves'
-questions 0.3 is as good as none, and it keeps what only the whole finds."""
 
 
 def search(
@@ -29,12 +25,16 @@ def search(
     """The candidates for each question in a text, all over the same chunks in the same order; one for a plain question.
 
     Several questions are searched for as a whole too, which comes first: what joins them is said but once ("Which cell is in the
-    T1, and why was the first choice dropped?").
+    T1, and why was the first choice dropped?"). So is a long text that asks something.
     """
     asked = parts(question)
-    if len(asked) == 1:
+    if asked == [question]:
         return [find(catalog, vectors, embedder, question, visible, depth)]
-    return _aligned(catalog, [find(catalog, vectors, embedder, part, visible, depth) for part in (question, *asked)])
+    found = _aligned(catalog, [find(catalog, vectors, embedder, part, visible, depth) for part in (question, *asked)])
+    if len(question) > LONG:
+        by = (found[0].searched, f"{len(asked)} of its questions by {'itself' if len(asked) == 1 else 'themselves'}")
+        found[0] = replace(found[0], searched=" and ".join(filter(None, by)))
+    return found
 
 
 def rerank(found: Sequence[Candidates], question: str, reranking: Reranking | None, weights: Weights) -> list[Candidates]:
@@ -52,24 +52,26 @@ def rerank(found: Sequence[Candidates], question: str, reranking: Reranking | No
     return [found[0], *judged]
 
 
-def score(catalog: Catalog, found: Sequence[Candidates], visible: Visible, weights: Weights) -> tuple[Candidates, Sentences]:
+def score(catalog: Catalog, found: Sequence[Candidates], weights: Weights) -> tuple[Candidates, Sentences]:
     """What was found as one, with scored sentences: each for the question that it answers best, and a little for the whole.
 
     Each question's scores are moved so that its best sentence is level with the others' best: taken from the top, all questions
     get a share of the budget. The terms are those of all questions, the times their sums.
     """
-    scored = [score_sentences(catalog, one, visible, weights) for one in found]
+    scored = [score_sentences(catalog, one, weights) for one in found]
     if len(found) == 1:
         return found[0], scored[0]
     merged = combined(found, weights)[0]
     if not len(scored[0].score):
         return merged, scored[0]
-    answers, level = _level(np.stack([one.score for one in scored]))
+    answers, level = _level(np.stack([one.score for one in scored]), weights.whole)
     rows = np.arange(len(answers))
     return merged, replace(
         scored[0],
         dense=np.stack([one.dense for one in scored])[answers, rows],
         lexical=np.stack([one.lexical for one in scored])[answers, rows],
+        phrase=np.stack([one.phrase for one in scored])[answers, rows],
+        speaker=np.stack([one.speaker for one in scored])[answers, rows],
         score=level,
     )
 
@@ -81,17 +83,21 @@ def combined(found: Sequence[Candidates], weights: Weights) -> tuple[Candidates,
     first = found[0]
     if len(found) == 1 or not first.chunks:
         return first, first.fused(weights)
-    answers, level = _level(np.stack([one.fused(weights) for one in found]))
+    answers, level = _level(np.stack([one.fused(weights) for one in found]), weights.whole)
     rows = np.arange(len(answers))
     spent: dict[str, float] = {}
     for one in found:
         for stage, ms in one.milliseconds.items():
             spent[stage] = spent.get(stage, 0.0) + ms
+    rarity = {term: value for one in found for term, value in zip(one.terms, one.rarity.tolist(), strict=True)}
     merged = replace(
         first,
-        terms=list(dict.fromkeys(term for one in found for term in one.terms)),
+        terms=list(rarity),
         passage=np.stack([one.passage for one in found])[answers, rows],
-        lexical=np.stack([one.lexical for one in found])[answers, rows],
+        coverage=np.stack([one.coverage for one in found])[answers, rows],
+        together=np.stack([one.together for one in found])[answers, rows],
+        dated=np.stack([one.dated for one in found])[answers, rows],
+        rarity=np.array(list(rarity.values()), np.float64),
         milliseconds=spent,
         rerank=_of_answers([one.rerank for one in found[1:]], answers - 1),
         reranked=sum(one.reranked for one in found),
@@ -99,12 +105,15 @@ def combined(found: Sequence[Candidates], weights: Weights) -> tuple[Candidates,
     return merged, level
 
 
-def _level(scores: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """(which row each column scores best in, the first left out; its score there), each row moved to the same best score."""
+def _level(scores: Floats, whole: float) -> tuple[NDArray[np.int64], Floats]:
+    """(which row each column scores best in, the first left out; its score there), each row moved to the same best score.
+
+    The first row, which is the text as a whole, adds its share `whole`.
+    """
     best = scores.max(axis=1, keepdims=True)
     level = scores - best
     answers = 1 + level[1:].argmax(axis=0)
-    return answers, np.asarray(level[answers, np.arange(len(answers))] + _WHOLE * level[0] + best.max(), np.float32)
+    return answers, np.asarray(level[answers, np.arange(len(answers))] + whole * level[0] + best.max(), np.float32)
 
 
 def _of_answers(judged: Sequence[Floats | None], answers: NDArray[np.int64]) -> Floats | None:
@@ -118,21 +127,7 @@ def _aligned(catalog: Catalog, found: Sequence[Candidates]) -> list[Candidates]:
     known = {chunk.id: chunk for one in found for chunk in one.chunks}
     chunks = sorted(known.values(), key=lambda c: (c.content_id, c.ordinal))
     documents = {content: d for one in found for content, d in one.documents.items()}
-    return [
-        replace(
-            one,
-            chunks=chunks,
-            passage=_spread(catalog, one, [c.id for c in chunks]),
-            lexical=_filled(one, [c.id for c in chunks]),
-            documents=documents,
-        )
-        for one in found
-    ]
-
-
-def _filled(one: Candidates, ids: Sequence[int]) -> Floats:
-    have = dict(zip((c.id for c in one.chunks), one.lexical.tolist(), strict=True))
-    return np.array([have.get(i, 0.0) for i in ids], np.float32)
+    return [over(catalog, one, chunks, _spread(catalog, one, [c.id for c in chunks]), documents) for one in found]
 
 
 def _spread(catalog: Catalog, one: Candidates, ids: Sequence[int]) -> Floats:

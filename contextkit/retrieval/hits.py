@@ -17,8 +17,8 @@ class Hit:
     """A chunk that was found: `document.text[span.start:span.end] == text`.
 
     Attributes:
-        score: cosine of question and passage plus half its BM25 as a share of the best, and half of what a reranker says where
-            there is one; larger is better, within one search.
+        score: cosine of question and passage, and by `Weights` the question's words in passage and document, its date, and what
+            a reranker says where there is one; larger is better, within one search.
         text: the chunk's text.
         document_id: its document.
         span: where in the document.

@@ -11,6 +11,8 @@ from contextkit.retrieval.terms import STOPWORDS, content_terms, terms
 
 MOST = 4
 """Questions that one text is taken apart into; what is beyond belongs to the last."""
+LONG = 2_000
+"""Characters; a longer text is a passage, in which only what ends with a question mark asks."""
 
 _ASKING = r"(?:what|which|who|whom|whose|when|where|why|how|is|are|was|were|does|do|did|can|could|has|have|had|will|would|should)"
 _SENTENCE = re.compile(r"[^?？\n]+[?？]*")
@@ -23,6 +25,9 @@ _BACK = re.compile(
 _ASKS = re.compile(rf"^\W*(?:(?:and|or|but)\s+)?{_LEADING}{_ASKING}\b", re.IGNORECASE)
 
 _PLAIN = re.compile(r"[^\W_]+")
+_MARK = re.compile(r"？+|\?+(?=[\s\"'”’)\]]|$)")
+_BREAKS = (". ", "! ", "? ", "\n", "。", "！", "？")
+_REACH = 400  # characters before its mark that a question in a long text may have
 
 
 def parts(question: str) -> list[str]:
@@ -30,10 +35,13 @@ def parts(question: str) -> list[str]:
 
     "Who leads Norbert and when was it founded?" gives "Who leads Norbert" and "when was it founded? (Who leads Norbert)": a part
     that points back with a pronoun, or has but one term of its own, keeps the part before it beside it. Text that asks
-    nothing is not taken apart, nor is a text of more than 2,000 characters: that is a passage, not a question.
+    nothing is not taken apart. Of a text of more than `LONG` characters come the first two and the last two sentences with a
+    question mark: who pastes a long text asks before or after it.
     """
     whole = question.strip()
-    if len(whole) > 2_000 or not ("?" in whole or "？" in whole or _JOINT.search(whole) or "\n" in whole):
+    if len(whole) > LONG:
+        return _asked(whole) or [question]
+    if not ("?" in whole or "？" in whole or _JOINT.search(whole) or "\n" in whole):
         return [question]
     pieces: list[str] = []
     for sentence in _SENTENCE.findall(whole):
@@ -48,6 +56,20 @@ def parts(question: str) -> list[str]:
     pieces = [*pieces[: MOST - 1], " ".join(pieces[MOST - 1 :])] if len(pieces) > MOST else pieces
     found = _whole(pieces)
     return found if len(found) > 1 else [question]
+
+
+def _asked(text: str) -> list[str]:
+    """The first two and the last two questions of a long text, each to be searched for by itself; [] where it asks nothing."""
+    found: list[str] = []
+    done = 0
+    for mark in _MARK.finditer(text):
+        head = text[max(done, mark.start() - _REACH) : mark.start()]
+        begin = max(head.rfind(one) + len(one) if one in head else 0 for one in _BREAKS)
+        done = mark.end()
+        if _contentful(head[begin:]):
+            found.append(f"{head[begin:].strip()}{mark.group()[0]}")
+    chosen = list(dict.fromkeys([*found[: MOST // 2], *found[MOST // 2 :][-MOST // 2 :]]))
+    return _whole(chosen)
 
 
 def _whole(pieces: list[str]) -> list[str]:

@@ -6,39 +6,19 @@ Pure functions on arrays; finding the candidates is `candidates.py`.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contextkit.retrieval.terms import finder
+from contextkit.retrieval.terms import Occurrences
+from contextkit.retrieval.weights import Weights as Weights  # the sum's factors, which live beside their file
 
 Floats = NDArray[np.float32]
 
+_NEAR = 32  # characters: two or three short words may stand between
+_LAGS = 4  # found words apart, at most
 _K1, _B = 1.2, 0.5  # Okapi BM25; sentences vary in length for better reasons than documents do, so b is milder than 0.75
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """What each signal counts in a sentence's score. Plateau of a coordinate search on half of three corpora.
-
-    Attributes:
-        passage: cosine of question and passage.
-        passage_lexical: BM25 of the passage as a share of the best passage's.
-        sentence: cosine of question and sentence.
-        sentence_lexical: BM25 of the sentence as a share of the best sentence's.
-        neighbour: share of the better direct neighbour's score that is added to a sentence's own.
-        rerank: what a reranker says of the passage, from 0 for the worst that it judged to 1 for the best; nothing without one.
-    """
-
-    passage: float = 1.0
-    passage_lexical: float = 0.5
-    sentence: float = 0.5
-    sentence_lexical: float = 0.25
-    neighbour: float = 0.4
-    rerank: float = 0.5
 
 
 def idf(frequency: Mapping[str, int], total: int) -> dict[str, float]:
@@ -46,20 +26,54 @@ def idf(frequency: Mapping[str, int], total: int) -> dict[str, float]:
     return {term: math.log(1 + (total - df + 0.5) / (df + 0.5)) for term, df in frequency.items()}
 
 
-def bm25_sentences(texts: Sequence[str], weights: Mapping[str, float]) -> Floats:
-    """The BM25 score of each sentence, float32 (n,), for the terms with these inverse document frequencies.
+def bm25(found: Occurrences, texts: Sequence[str], rarity: NDArray[np.float64]) -> Floats:
+    """The BM25 score of each sentence, float32 (n,), for the terms found in them.
 
     Lengths are taken in characters, relative to the mean of the sentences given. No texts give an empty array.
+
+    Args:
+        found: where the terms stand in the sentences.
+        texts: the n sentences.
+        rarity: float64 (terms,), the terms' inverse document frequencies.
     """
-    out = np.zeros(len(texts), np.float32)
-    mean = sum(map(len, texts)) / max(1, len(texts)) or 1.0
-    find = finder(weights.keys())
-    for i, text in enumerate(texts):
-        found = find(text)
-        if found:
-            norm = _K1 * (1 - _B + _B * len(text) / mean)
-            out[i] = sum(weights[t] * n * (_K1 + 1) / (n + norm) for t, n in Counter(found).items())
-    return out
+    _, first, times = np.unique(found.text * max(1, len(rarity)) + found.term, return_index=True, return_counts=True)
+    order = np.argsort(first)  # summed in the order of the text, so that rounding is the same whatever the terms' order
+    text, term, n = found.text[first[order]], found.term[first[order]], times[order]
+    lengths = np.array([len(t) for t in texts], np.float64)
+    norm = _K1 * (1 - _B + _B * lengths / (float(lengths.sum()) / max(1, len(texts)) or 1.0))
+    parts = rarity[term] * n * (_K1 + 1) / (n + norm[text])
+    return np.bincount(text, parts, len(texts)).astype(np.float32)
+
+
+def covered(holding: NDArray[np.bool_], rarity: NDArray[np.float64]) -> Floats:
+    """The share of a question's words that each text holds, float32 (n,), 0 to 1, a rare word counting for more.
+
+    Unlike BM25 it asks only whether a word is there: a text with all words of the question beats one that repeats some of them.
+
+    Args:
+        holding: bool (n, terms).
+        rarity: float64 (terms,), their inverse document frequencies.
+    """
+    return np.asarray(holding @ rarity / max(float(rarity.sum()), 1e-9), np.float32)
+
+
+def phrased(found: Occurrences, n: int, rarity: NDArray[np.float64]) -> Floats:
+    """The share of the question's pairs of neighbouring words that stand near each other in each of n texts, float32 (n,).
+
+    Near is either order and at most `_NEAR` characters from beginning to beginning; a rare pair counts for more (the ordered
+    and unordered windows of Metzler and Croft's sequential dependence model in one). A question of one word gives zeros.
+    """
+    out = np.zeros(n, np.float64)
+    worth = rarity[:-1] + rarity[1:]
+    known: list[NDArray[np.int64]] = []
+    for lag in range(1, min(_LAGS, len(found.text) - 1) + 1):
+        one, two = found.term[:-lag], found.term[lag:]
+        near = (np.abs(one - two) == 1) & (found.text[:-lag] == found.text[lag:]) & (found.at[lag:] - found.at[:-lag] <= _NEAR)
+        known.append((found.text[:-lag] * len(rarity) + np.minimum(one, two))[near])
+    if known and len(worth):
+        text, pair = np.divmod(np.unique(np.concatenate(known)), len(rarity))
+        out = np.bincount(text, worth[pair], n) / max(float(worth.sum()), 1e-9)
+    return out.astype(np.float32)
 
 
 def share_of_best(scores: Floats) -> Floats:

@@ -24,6 +24,7 @@ _CACHED_LENGTH = 2048  # characters; with the line above at most some 8 MB of AS
 _FROM_NUMPY = 1000  # characters from which an array is quicker than a list
 _LONGEST_RUN = 50_000  # tiktoken's pattern matcher overflows on a run of white space or letters of about a million
 _RUNS = re.compile(rf"\s{{{_LONGEST_RUN}}}|\S{{{_LONGEST_RUN}}}|\s++|\S++")
+_ALIKE = bytes(97 if chr(code).isalnum() and code < 128 else code for code in range(256))  # letters and digits: "a"
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
@@ -56,6 +57,10 @@ class TiktokenCounter:
     def count_many(self, texts: Sequence[str]) -> list[int]:
         """`count` of each text, in order."""
         return [self.count(text) for text in texts]
+
+    def at_least(self, text: str) -> int:
+        """A number that `count` is never below, many times quicker: no token has the beginnings of two words in it."""
+        return text.encode("utf-8", "surrogatepass").translate(_ALIKE).count(b" a")
 
     def _count(self, text: str) -> int:
         found = encoding(self.name)

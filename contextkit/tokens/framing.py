@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -94,6 +94,8 @@ class RememberedCounter:
         self._counter = counter
         self._own_memory = hasattr(counter, "_cached")
         self._known: dict[bytes, int] = {}
+        if hasattr(counter, "at_least"):
+            self.at_least: Callable[[str], int] = counter.at_least
 
     def count(self, text: str) -> int:
         """The number of tokens of a text; 0 for ""."""

@@ -5,7 +5,7 @@ import contextkit as ck
 from contextkit.context.packet import Item, Scores
 from contextkit.types import Span
 
-SCORES = Scores(total=1, passage=1, passage_lexical=1, sentence=1, sentence_lexical=1)
+SCORES = Scores(total=1, passage=1, sentence=1, sentence_lexical=1)
 REPORT = ck.Document(id="REPORT.pdf", text="aaaa\nbbbb\ncccc", pages=(Span(0, 5), Span(5, 10), Span(10, 14)))
 
 

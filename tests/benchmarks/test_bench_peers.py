@@ -112,3 +112,14 @@ def test_a_peer_that_fails_ends_the_run_with_its_message(tmp_path, monkeypatch):
 def test_what_ran_is_told_once_a_system():
     one = {"system": "txtai", "settings": "hybrid", "versions": {"txtai": "9", "torch": "2"}}
     assert list(peers.told({"a": [one], "b": [one]})) == [("txtai", "hybrid", "txtai 9, torch 2")]
+
+
+def test_one_side_is_measured_anew_beside_the_other_in_the_same_order():
+    before = [{"system": name, "questions": 9, "of": "before"} for name in ("contextkit", "langchain", "txtai")]
+    rows = peers.beside("covidqa", [{"system": "txtai", "questions": 9, "of": "now"}], before)
+    assert [(row["system"], row["of"]) for row in rows] == [("contextkit", "before"), ("langchain", "before"), ("txtai", "now")]
+
+
+def test_rows_of_other_questions_do_not_stand_in_one_table():
+    with pytest.raises(SystemExit, match="covidqa: rows of 9 and 100 questions"):
+        peers.beside("covidqa", [{"system": "contextkit", "questions": 9}], [{"system": "txtai", "questions": 100}])

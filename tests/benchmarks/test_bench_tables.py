@@ -4,14 +4,38 @@ import pytest
 import tables
 
 BUDGETS = {str(b): {"evidence": 50.0 + n, "over": 0} for n, b in enumerate((256, 512, 1024, 2048, 4096))}
+FITTED = {
+    "after": {b: found["evidence"] + 1 for b, found in BUDGETS.items()},
+    "before": {b: found["evidence"] for b, found in BUDGETS.items()},
+    "difference": {"mean": 1.04, "low": -0.26, "high": 2.0},
+    "verdict": "kept",
+}
+EVIDENCE = {"512": 70.0, "1024": 80.06, "2048": 90.0}
 RESULTS = {
+    "tuning": {"results": {"cases": {"covidqa": {"questions": 10, "own": FITTED, "left out": FITTED}}}},
+    "backends": {
+        "results": {
+            "covidqa": {
+                "questions": 10,
+                "back_ends": {
+                    "instant": {"cosine": None, "evidence": EVIDENCE, "change": -3.0, "index_processor_seconds": 3.2},
+                    "torch-float32": {"cosine": 1.0, "evidence": EVIDENCE, "change": 0.0, "index_processor_seconds": 51.2},
+                },
+            }
+        }
+    },
     "evidence": {"results": {"covidqa": {"questions": 10, "budgets": BUDGETS}}},
     "peers": {
         "results": {
             "cases": {
                 "covidqa": [
-                    {"system": "contextkit", "budgets": BUDGETS},
-                    {"system": "txtai", "budgets": BUDGETS},
+                    {
+                        "system": "contextkit",
+                        "budgets": BUDGETS,
+                        "settings": "ck.open",
+                        "versions": {"contextkit": "1", "torch": "2"},
+                    },
+                    {"system": "txtai", "budgets": BUDGETS, "settings": "Embeddings()", "versions": {"txtai": "9"}},
                 ]
             }
         }
@@ -83,6 +107,10 @@ def test_every_table_is_made_from_its_results(folder):
     assert set(made) == set(tables.TABLES)
     assert cells(made["evidence"].splitlines()[-1]) == ["covidqa", "10", "50.0", "51.0", "52.0", "53.0", "54.0", "0"]
     assert cells(made["peers"].splitlines()[-1]) == ["", "txtai", "50.0", "51.0", "52.0", "53.0", "54.0"]
+    assert [cells(line) for line in made["settings"].splitlines()[2:]] == [
+        ["**contextkit**", "ck.open", "contextkit 1, torch 2"],
+        ["txtai", "Embeddings()", "txtai 9"],
+    ]
     assert cells(made["ingest"].splitlines()[-1]) == ["notes", "**contextkit**", "3", "2.0", "1,234", ""]
     assert "`contextkit --help`" in made["start"]
     assert "20,000 chunks" in made["start"]
@@ -90,6 +118,10 @@ def test_every_table_is_made_from_its_results(folder):
     assert cells(made["enough"].splitlines()[-1]) == ["covidqa", "1,024", "85.1", "85.0", "1,000", "900", "10 %"]
     assert [cells(line)[0] for line in made["ablation"].splitlines()[2:]] == ["everything", "no words"]
     assert cells(made["pairs"].splitlines()[2]) == ["covidqa", "taken apart", "71.6", "78.3", "83.8"]
+    assert cells(made["tuning"].splitlines()[-1])[1:4] == ["fitted to its other half", "51.0", "52.0"]
+    assert cells(made["tuning"].splitlines()[-1])[-1] == "+1.0 (-0.3 to +2.0): kept"
+    assert cells(made["backends"].splitlines()[2])[:3] == ["covidqa, 10 questions", "torch-float32", "1.0000"]
+    assert cells(made["backends"].splitlines()[3])[1:] == ["instant", "", "70.0", "80.1", "90.0", "-3.00", "3"]
     assert cells(made["parsing"].splitlines()[-1]) == ["csv", "9", "1.000", "-", "99.5 %"]
 
 
@@ -98,7 +130,7 @@ def test_a_table_without_results_is_left_out(folder):
     (folder / "speed.json").write_text(
         json.dumps({"results": {"ingest": RESULTS["speed"]["results"]["ingest"]}}), encoding="utf-8"
     )
-    assert set(tables.made(folder)) == set(tables.TABLES) - {"peers", "start"}
+    assert set(tables.made(folder)) == set(tables.TABLES) - {"peers", "settings", "start"}
 
 
 def test_tables_are_put_between_their_marks_and_nothing_else_changes():

@@ -15,6 +15,7 @@ import pytest
 from contextkit.errors import ExtractorError, InputError
 from contextkit.memory import ChatExtractor, Kind, Status
 from contextkit.protocols import Extractor
+from contextkit.testing import ExtractorContract
 from contextkit.types import Claim, Extraction, Said
 
 ANN, SESSION = {"user": "ann"}, {"user": "ann", "session": "s1"}
@@ -297,3 +298,40 @@ def test_what_cannot_be_an_extractor():
     for wrong in ({"model": ""}, {"base_url": "ftp://x"}, {"answer": 0}, {"timeout": 0}, {"max_retries": -1}):
         with pytest.raises(InputError):
             ChatExtractor(**{"base_url": "http://x/v1", "model": "m", **wrong})
+
+
+class TestChatExtractor(ExtractorContract):
+    """Our own extractor keeps the rules that a plug-in has to keep."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, server):
+        self.server = server
+        server.facts = [fact(0, "My new office is in Leeds", "Ann's office is in Leeds", "Ann", "office")]
+        self.made = []
+        yield
+        for one in self.made:
+            one.close()
+
+    def extractor(self):
+        self.made.append(ChatExtractor(self.server.url, "gpt-4o-mini", api_key="k", timeout=5.0, max_retries=0))
+        return self.made[-1]
+
+    def failing(self):
+        self.server.answer = lambda _: (200, b"no JSON")
+        return self.extractor()
+
+
+def test_the_contract_finds_a_failure_that_is_passed_over(server):
+    class Silent:
+        name = "silent"
+
+        def need(self, turns):
+            return 0
+
+        def extract(self, turns):
+            return Extraction(())
+
+    contract = ExtractorContract()
+    contract.failing = Silent
+    with pytest.raises(AssertionError, match="gave one"):
+        contract.test_a_failure_is_an_extractor_error()

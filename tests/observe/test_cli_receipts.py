@@ -9,6 +9,7 @@ import pytest
 
 import contextkit as ck
 from contextkit.cli.app import run
+from contextkit.kit.info import _vectors
 from contextkit.testing import TinyEmbedder
 
 
@@ -77,3 +78,28 @@ def test_the_schema_is_the_published_file(capsys):
     assert published.read_text("utf-8") == made
     assert run(["handoff"]) == 0
     assert "schema" in capsys.readouterr().out
+
+
+def test_explain_tells_how_it_was_searched_and_what_a_reranker_judged(cli, tmp_path, capsys):
+    with ck.open(tmp_path / "index", embedder=TinyEmbedder(), reranker="late-interaction") as kit:
+        packet = kit.context("Which note is about subject 7? " + "Something else entirely. " * 1_000)
+    name = packet.receipt.reranker
+    assert packet.receipt.reranked > 0
+    shown = " ".join(cli("explain", packet.receipt.id).out.split())
+    assert f"reranked {packet.receipt.reranked} passages within the cap of time, by {name}" in shown
+    assert "searched by the meaning of 16,000 of its" in shown
+    assert "reranked" not in cli("explain", cli.ids[0]).out
+
+
+def test_info_tells_what_kind_of_vector_index_is_searched(cli, tmp_path):
+    shown = json.loads(cli("index", "info", "--json").out)
+    assert shown["vectors"] == "exact (vectors 20)"
+    assert "exact (vectors 20)" in cli("index", "info").out
+    with ck.open(tmp_path / "other", embedder=TinyEmbedder()) as kit:
+        assert kit.info().vectors == ""
+
+
+def test_info_tells_how_lists_were_tuned():
+    told = {"kind": "lists", "vectors": 200_000, "dimension": 384, "bytes": 9, "lists": 894, "probes": 40, "recall": 0.987}
+    assert _vectors(told) == "lists (vectors 200,000; lists 894; looked into 40; recall@10 0.987)"
+    assert _vectors({}) == ""

@@ -10,7 +10,7 @@ from package_source import imports, own_imports, room, sources
 SEAMS = {"errors", "types", "protocols"}
 BASE = SEAMS | {"plugins"}
 PARTS = BASE | {"catalog", "documents", "embedding", "tokens"}
-WORK = PARTS | {"context", "memory", "observe", "retrieval", "sync"}
+WORK = PARTS | {"context", "evaluation", "memory", "observe", "retrieval", "sync"}
 
 # room -> the rooms that it may import, at module level or inside functions
 ALLOWED: dict[str, set[str]] = {
@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "context": PARTS | {"config", "retrieval"},  # profiles of agents stand in the settings' file
     "memory": PARTS | {"context", "retrieval"},  # memories are packed as documents are
     "observe": SEAMS | {"context"},
+    "evaluation": PARTS | {"context", "retrieval"},
     "sources": BASE,
     "exchange": BASE | {"catalog", "retrieval"},
     "kit": WORK | {"exchange", "sources"},

@@ -34,7 +34,7 @@ def test_each_question_gets_its_share(kit):
 def test_all_are_judged_over_the_same_chunks(kit):
     found = retrieve(kit._reader(), Request("Who oils the pump? When is the rent due?", 500)).found
     assert set(found.terms) >= {"oil", "pump", "rent", "due"}
-    assert len(found.passage) == len(found.lexical) == len(found.chunks) == 10
+    assert len(found.passage) == len(found.coverage) == len(found.chunks) == 10
     assert set(found.documents) == {c.content_id for c in found.chunks}
     part = retrieve(kit._reader(), Request("Who oils the pump?", 500)).found
     pump = next(n for n, c in enumerate(found.chunks) if "pump" in c.text)

@@ -23,7 +23,6 @@ from contextkit.retrieval.terms import terms
         "Please answer: who is the owner?",
         "Wie viele Pumpen wurden verkauft?",
         "What is 3; 4",
-        "a passage. " * 300 + "What is it? Who says so?",
     ],
 )
 def test_one_question_stays_as_it_is(text):

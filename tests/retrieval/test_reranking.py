@@ -21,7 +21,7 @@ from contextkit.protocols import Reranker
 from contextkit.retrieval.candidates import Candidates
 from contextkit.retrieval.reranking import CrossEncoderReranker, LateInteractionReranker, Reranking, load_reranker
 from contextkit.retrieval.scoring import Weights
-from contextkit.testing import TinyEmbedder
+from contextkit.testing import RerankerContract, TinyEmbedder
 
 WORDS = ["pump", "weighs", "31", "kilograms", "rent", "due", "third", "day", "oil", "spring", "what", "does", "the", "?", "."]
 DOCUMENTS = [
@@ -76,7 +76,8 @@ def candidates(n):
         for i in range(n)
     ]
     passage = np.linspace(1, 0.1, n, dtype=np.float32) if n else np.zeros(0, np.float32)
-    return Candidates(np.zeros(2, np.float32), [], chunks, passage, np.zeros(n, np.float32), {})
+    none = np.zeros(n, np.float32)
+    return Candidates(np.zeros(2, np.float32), [], chunks, passage, none, none, none, np.zeros(0), frozenset(), {})
 
 
 @pytest.fixture(scope="module")
@@ -429,3 +430,36 @@ def test_the_setting_and_the_option(folder, tmp_path, monkeypatch):
     assert by_flag["receipt"]["reranker"] == "late-interaction (all-MiniLM-L6-v2)"
     hits = json.loads(CliRunner().invoke(app, ["search", "pump", "--json", "--reranker", "late-interaction"]).stdout)["hits"]
     assert hits[0]["document_id"] == "pump"
+
+
+class TestCrossEncoder(RerankerContract):
+    """Our own cross-encoder keeps the rules that a plug-in has to keep."""
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, folder):
+        self.folder = folder
+
+    def reranker(self):
+        return CrossEncoderReranker(self.folder, device="cpu")
+
+
+class TestLateInteraction(RerankerContract):
+    """And so does late interaction."""
+
+    def reranker(self):
+        return LateInteractionReranker(TinyEmbedder())
+
+
+class _Beside(LateInteractionReranker):
+    """Scores that depend on what else is judged."""
+
+    def score(self, question, texts):
+        found = super().score(question, texts)
+        return found - found.mean() if len(found) else found
+
+
+def test_the_contract_finds_scores_that_depend_on_each_other():
+    contract = RerankerContract()
+    contract.reranker = lambda: _Beside(TinyEmbedder())
+    with pytest.raises(AssertionError):
+        contract.test_a_score_is_its_own()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contextkit.retrieval.terms import content_terms, finder, terms
+from contextkit.retrieval.terms import content_terms, occurrences, terms
 
 
 @pytest.mark.parametrize(
@@ -37,10 +37,34 @@ def test_function_words_are_left_out_unless_there_is_nothing_else():
     assert content_terms("Who are the who?") == ["who", "are", "the"]
 
 
-WORDS = "city cities infection infected HIV-1 HttpClient client getHttpClient snake_case nb-1042 1042 running état 東京 mother-tochild flies fly".split()
+WORDS = (
+    "city cities infection infected HIV-1 HttpClient client getHttpClient XMLHttpRequest2 snake_case nb-1042 1042 running état 東京 "
+    "mother-tochild flies fly dying lie x2go b-c a-b-c it’s ’ Zoë-b U.S. İzmir ﬁnance HIVガス ' -- ? \n"
+).split(" ")
 
 
-@given(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), st.sets(st.sampled_from(WORDS), max_size=4))
-def test_the_finder_finds_what_terms_finds(text, wanted):
-    names = {t for w in wanted for t in terms(w)}
-    assert finder(names)(text) == [t for t in terms(text) if t in names]
+def looked_up(texts, wanted):
+    return [(n, wanted.index(t)) for n, text in enumerate(texts) for t in terms(text) if t in wanted]
+
+
+@given(
+    st.lists(st.one_of(st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join), st.text(max_size=30)), max_size=4),
+    st.lists(st.sampled_from(WORDS), max_size=5),
+)
+def test_occurrences_are_what_terms_gives(texts, words):
+    wanted = list(dict.fromkeys(t for w in words for t in terms(w)))
+    found = occurrences(texts, wanted)
+    assert list(zip(found.text.tolist(), found.term.tolist(), strict=True)) == looked_up(texts, wanted)
+
+
+@given(st.text(alphabet="aB1_-.’é東\n ?", max_size=40), st.text(alphabet="aB1_-é", min_size=1, max_size=6))
+def test_occurrences_of_parts_of_names(text, word):
+    wanted = list(dict.fromkeys(terms(word)))
+    found = occurrences([text], wanted)
+    assert list(zip(found.text.tolist(), found.term.tolist(), strict=True)) == looked_up([text], wanted)
+
+
+def test_no_word_reaches_over_two_texts():
+    texts = ["The well-", "known", "", "end.Next"]
+    found = occurrences(texts, ["well_known", "known", "next"])
+    assert [places.tolist() for places in found] == [[1, 3], [1, 2], [0, 0]]
