@@ -1,10 +1,12 @@
 """Peers beside contextkit: the same questions, token budgets, weights and scorer, in one run.
 
     python benchmarks/peers.py ../shared/bench [--case covidqa ...] [--peer langchain ...] [--questions N] [--json NAME]
+    python benchmarks/peers.py ../shared/bench --json peers --refresh own      # contextkit anew, beside the peers of before
 
 Each peer is set up as its tutorial does (`peer_systems.py`) and its passages are packed whole, in rank order, while they fit, the
 last one cut: what a user of it does by hand. contextkit packs by itself. The questions are the half that no setting was chosen
-on. Peers live in an environment of their own: `--python` names its interpreter.
+on. Peers live in an environment of their own: `--python` names its interpreter. What evidence a system finds does not depend on
+the machine or its load, so one side may be measured anew beside the other's rows; times are compared within one run only.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from common import BUDGETS, bench_folder, load_case, scorer, table, write
+from common import BUDGETS, RESULTS, bench_folder, load_case, scorer, table, write
 from evidence import CASES, documents, half_of, measure
 from peer_systems import SYSTEMS
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 DRIVER = Path(__file__).parent / "peer_systems.py"
 PYTHON = Path(__file__).parent.parent / ".venv-peers" / "bin" / "python"
 COLUMNS = ("evidence", "complete", "precision")
+OWN = "contextkit"
 _SEED = 7
 
 
@@ -141,7 +144,7 @@ def run_own(docs: list[dict[str, Any]], questions: list[dict[str, Any]], score: 
         settings = f"ck.open, kit.add, kit.context ({kit.info().embedder}, {kit.embedder.info.backend})"
         versions = kit.context("versions", budget=1024).receipt.versions
     return {
-        "system": "contextkit",
+        "system": OWN,
         "versions": versions,
         "settings": settings,
         "index_seconds": round(indexed, 2),
@@ -150,16 +153,28 @@ def run_own(docs: list[dict[str, Any]], questions: list[dict[str, Any]], score: 
     }
 
 
-def run(folder: Path, case: str, peers: Sequence[str], python: Path, limit: int | None) -> Iterator[dict[str, Any]]:
-    """The figures of contextkit and then of each peer on one case."""
+def run(folder: Path, case: str, systems: Sequence[str], python: Path, limit: int | None) -> Iterator[dict[str, Any]]:
+    """The figures of each system on one case."""
     docs, questions = load_case(folder, case)
     chosen = [q for q in half_of(questions, "report") if q["gold_texts"]]
     if limit is not None and limit < len(chosen):
         chosen = random.Random(_SEED).sample(chosen, limit)
     score = scorer(folder)
-    for system in ("contextkit", *peers):
-        found = run_own(docs, chosen, score) if system == "contextkit" else run_peer(python, system, docs, chosen, score)
+    for system in systems:
+        found = run_own(docs, chosen, score) if system == OWN else run_peer(python, system, docs, chosen, score)
         yield {**found, "questions": len(chosen)}
+
+
+def beside(case: str, found: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows that were measured with those kept of an earlier run, contextkit first, then in the peers' order.
+
+    Ends the program where the two were asked other questions.
+    """
+    rows = {row["system"]: row for row in (*before, *found)}
+    asked = {row["questions"] for row in rows.values()}
+    if len(asked) > 1:
+        raise SystemExit(f"{case}: rows of {' and '.join(map(str, sorted(asked)))} questions cannot stand in one table")
+    return [rows[name] for name in (OWN, *SYSTEMS) if name in rows]
 
 
 def show(case: str, systems: Sequence[Mapping[str, Any]]) -> None:
@@ -183,17 +198,24 @@ def main() -> None:
     parser.add_argument("--questions", type=int, metavar="N", help="only N questions a case, drawn by a fixed seed")
     parser.add_argument("--python", type=Path, default=PYTHON, help="the peers' interpreter")
     parser.add_argument("--json", metavar="NAME", help="also write benchmarks/results/NAME.json")
+    parser.add_argument("--refresh", choices=("own", "peers"), help="measure that side alone, keep NAME.json's rows of the other")
     args = parser.parse_args()
     folder = bench_folder(args.folder)
-    if not args.python.is_file():
+    chosen = {None: (OWN, *(args.peer or SYSTEMS)), "own": (OWN,), "peers": tuple(args.peer or SYSTEMS)}[args.refresh]
+    if args.refresh and not args.json:
+        parser.error("--refresh needs --json: it names the result file that holds the other rows")
+    if chosen != (OWN,) and not args.python.is_file():
         print(f"skipped: no interpreter for the peers at {args.python} (make one from benchmarks/peers-requirements.txt)")
         raise SystemExit(0)
     results: dict[str, Any] = {}
+    before = json.loads((RESULTS / f"{args.json}.json").read_text())["results"]["cases"] if args.refresh else {}
     for case in args.case or CASES:
-        results[case] = []
-        for found in run(folder, case, args.peer or tuple(SYSTEMS), args.python, args.questions):
+        measured = []
+        for found in run(folder, case, chosen, args.python, args.questions):
             print(f"{case}: {found['system']} done", file=sys.stderr)
-            results[case].append(found)
+            measured.append(found)
+        kept = [row for row in before.get(case, ()) if row["system"] not in chosen]
+        results[case] = beside(case, measured, kept)
         show(case, results[case])
     print("\n" + table(("system", "settings", "versions"), list(told(results))))
     if args.json:
@@ -201,7 +223,7 @@ def main() -> None:
         write(
             args.json,
             f"python benchmarks/peers.py BENCH{limit}",
-            {"cases": results, "load": [round(x, 2) for x in os.getloadavg()]},
+            {"cases": {**before, **results}, "load": [round(x, 2) for x in os.getloadavg()], "one_run": args.refresh is None},
         )
 
 

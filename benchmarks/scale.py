@@ -7,12 +7,13 @@ The vectors are made by the `instant` embedder (a table distilled from the packa
 - vectors: windows of sentences recombined from the texts of four cases (one to three sentences that follow each other, one or two
   from elsewhere, half the time from the same document), filled into the default index; half the cases' real questions ask. One
   thread. The recall is that of the 10 nearest, rescored with the vectors themselves as `contextkit.catalog.Vectors` does, against
-  a full scan in float32. Memory is that of a fresh process that has loaded the index from its file and answered the questions.
+  a full scan in float32. Memory is that of a fresh process that has loaded the index from its file and answered the questions:
+  all that is resident, and what of it is the process's own (the rest are pages of the file, which is mapped).
 - packet: what a context of 1,024 tokens takes beyond embedding the question, from the texts and copies of them with every twelfth
   word changed.
 
-Wall time and, beside it, time of the thread's processor, which other programs disturb less. Vectors and indexes are kept in
-benchmarks/work/ (`--rebuild` makes them anew).
+Wall time and, beside it, time of the processor (all threads), which other programs disturb less. Vectors and indexes are kept in
+benchmarks/work/ (`--rebuild` makes them anew). `--json` keeps what the file has of a part that was not run.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from common import bench_folder, load_case, table, write
+from common import RESULTS, bench_folder, load_case, table, write
 from speed import BUDGET, CORPORA, WORK, corpus, step
 
 import contextkit as ck
@@ -69,9 +70,9 @@ for question in asked:
     wall.append(1000 * (time.perf_counter() - w))
 np.save(out, np.array(found))
 status = Path("/proc/self/status").read_text()
-memory = {name: int(re.search(name + r":\\s+(\\d+) kB", status)[1]) / 1e3 for name in ("VmRSS", "VmHWM")}
+memory = {name: int(re.search(name + r":\\s+(\\d+) kB", status)[1]) / 1e3 for name in ("VmRSS", "VmHWM", "RssAnon")}
 print(json.dumps({"load_seconds": loaded, "wall": wall, "thread": thread, "resident_mb": memory["VmRSS"],
-                  "peak_mb": memory["VmHWM"], "index": index.describe()}))
+                  "peak_mb": memory["VmHWM"], "own_mb": memory["RssAnon"], "index": index.describe()}))
 """
 
 
@@ -144,17 +145,12 @@ def large_vectors(folder: Path, wanted: int, n_questions: int, *, rebuild: bool)
     vectors = made_vectors(folder, wanted, rebuild=rebuild)
     asked = InstantEmbedder().embed_queries(questions(folder, n_questions))
     np.save(WORK / "asked.npy", asked)
-    index = FaissIndex(vectors.shape[1])
-    begin = time.process_time(), time.perf_counter()
-    for i in range(0, wanted, _BATCH):
-        index.add(np.arange(i, min(i + _BATCH, wanted), dtype=np.int64), np.asarray(vectors[i : i + _BATCH]))
-    added = time.process_time(), time.perf_counter()
-    index.settle()
-    settled = time.process_time(), time.perf_counter()
     path, out = WORK / "scale.faiss", WORK / "found.npy"
-    index.save(path)
-    saved = time.perf_counter()
-    del index
+    parts = range(0, wanted, _BATCH)
+    batches = ((np.arange(i, min(i + _BATCH, wanted), dtype=np.int64), np.asarray(vectors[i : i + _BATCH])) for i in parts)
+    begin = time.process_time(), time.perf_counter()
+    FaissIndex(vectors.shape[1]).merged(path, batches)
+    built = time.process_time() - begin[0], time.perf_counter() - begin[1]
     command = [sys.executable, "-c", ASK, str(path), str(WORK / "asked.npy"), str(out), str(_K + _MORE)]
     told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
     found, true = np.load(out), nearest(vectors, asked)
@@ -165,11 +161,10 @@ def large_vectors(folder: Path, wanted: int, n_questions: int, *, rebuild: bool)
         **spread("processor", told["thread"]),
         "recall_at_10": round(recall(found, vectors, asked, true), 4),
         "resident_mb": round(told["resident_mb"]),
+        "own_mb": round(told["own_mb"]),
         "peak_mb": round(told["peak_mb"]),
-        "add_processor_seconds": round(added[0] - begin[0], 1),
-        "settle_processor_seconds": round(settled[0] - added[0], 1),
-        "settle_seconds": round(settled[1] - added[1], 1),
-        "save_seconds": round(saved - settled[1], 1),
+        "build_processor_seconds": round(built[0], 1),
+        "build_seconds": round(built[1], 1),
         "load_seconds": round(told["load_seconds"], 2),
         "file_mb": round(path.stat().st_size / 1e6),
     }
@@ -196,18 +191,21 @@ def packet(folder: Path, chunks: int, n_questions: int, *, rebuild: bool) -> dic
     """Milliseconds of warm packets beyond embedding the question, and the medians of the stages."""
     path = large_index(folder, chunks, rebuild=rebuild)
     asked = questions(folder, n_questions)
+    before = load()
     wall: list[float] = []
-    thread: list[float] = []
+    processor: list[float] = []
     stages: list[dict[str, float]] = []
     with ck.open(path, create=False, embedder="instant") as kit:
         for question in asked[:20]:
             kit.context(question, budget=BUDGET)
         for question in asked:
-            begin = time.perf_counter(), time.thread_time()
+            begin = time.perf_counter(), time.process_time()
             made = kit.context(question, budget=BUDGET)
-            embed = made.receipt.milliseconds["embed"]
-            thread.append(1000 * (time.thread_time() - begin[1]) - embed)
-            wall.append(1000 * (time.perf_counter() - begin[0]) - embed)
+            end = time.perf_counter(), time.process_time()
+            kit.embedder.embed_queries([question])
+            embed = time.process_time() - end[1]
+            processor.append(1000 * (end[1] - begin[1] - embed))
+            wall.append(1000 * (end[0] - begin[0]) - made.receipt.milliseconds["embed"])
             stages.append(made.receipt.milliseconds)
         held = kit.info().chunks
     medians = {name: round(statistics.median(s.get(name, 0.0) for s in stages), 2) for name in stages[0] if name != _SUM}
@@ -215,13 +213,19 @@ def packet(folder: Path, chunks: int, n_questions: int, *, rebuild: bool) -> dic
         "chunks": held,
         "budget": BUDGET,
         "questions": len(asked),
+        "load_before": before,
         **spread("wall", wall),
-        **spread("processor", thread),
+        **spread("processor", processor),
         "stages_median_ms": medians,
     }
 
 
 # -------------------------------------------------------------------------------------------------------------------------- main
+
+
+def load() -> list[float]:
+    """How busy the machine is: over 1, 5 and 15 minutes."""
+    return [round(x, 2) for x in os.getloadavg()]
 
 
 def spread(name: str, values: Sequence[float]) -> dict[str, float]:
@@ -260,14 +264,19 @@ def main() -> None:
         parser.error("--vectors must be at least 1,000")
     folder = bench_folder(args.folder)
     parts = args.part or ("vectors", "packet")
-    results: dict[str, Any] = {"load_before": [round(x, 2) for x in os.getloadavg()]}
+    results: dict[str, Any] = {}
     if "vectors" in parts:
-        results["vectors"] = [large_vectors(folder, n, args.questions, rebuild=args.rebuild) for n in sizes]
+        results["vectors"] = [
+            {"load_before": load(), **large_vectors(folder, n, args.questions, rebuild=args.rebuild)} for n in sizes
+        ]
     if "packet" in parts:
         results["packet"] = packet(folder, args.chunks, args.questions, rebuild=args.rebuild)
     show(results)
     if args.json:
         how = " ".join(f"--vectors {n}" for n in sizes) + f" --chunks {args.chunks} --questions {args.questions}"
+        path = RESULTS / f"{args.json}.json"
+        kept = json.loads(path.read_text())["results"] if path.exists() else {}
+        results = {part: kept[part] for part in ("vectors", "packet") if part in kept} | results
         write(args.json, f"python benchmarks/scale.py BENCH {how}", results)
 
 

@@ -46,7 +46,7 @@ def evidence(results: Mapping[str, Any]) -> str:
 
 
 def peers(results: Mapping[str, Any]) -> str:
-    """Evidence of each system, case by case, then the versions."""
+    """Evidence of each system, case by case."""
     rows = [
         (
             case if n == 0 else "", _NAMES[s["system"]], *(percent(s["budgets"][str(b)]["evidence"]) for b in BUDGETS),
@@ -56,6 +56,16 @@ def peers(results: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     head = ("case", "evidence, %", *(f"{b:,}" for b in BUDGETS))
     return table(head, rows)
+
+
+def settings(results: Mapping[str, Any]) -> str:
+    """How each peer was set, and its versions."""
+    known = {s["system"]: s for systems in results["cases"].values() for s in systems}
+    rows = [
+        (_NAMES[name], s["settings"], ", ".join(f"{part} {number}" for part, number in s["versions"].items()))
+        for name, s in known.items()
+    ]
+    return table(("system", "settings", "versions"), rows)
 
 
 def ingest(results: Mapping[str, Any]) -> str:
@@ -161,9 +171,39 @@ def pairs(results: Mapping[str, Any]) -> str:
     return table(("two questions in one", "evidence of both, %", "512", "1,024", "2,048"), rows)
 
 
+def tuning(results: Mapping[str, Any]) -> str:
+    """Evidence with shipped and with fitted weights, case by case."""
+    kinds = {"left out": "fitted to the other two", "own": "fitted to its other half"}
+    rows = []
+    for case, found in results["cases"].items():
+        shipped = found["own"]["before"]
+        rows.append((f"{case}, {found['questions']} questions", "as shipped", *(percent(shipped[str(b)]) for b in BUDGETS), ""))
+        for kind, how in kinds.items():
+            d = found[kind]["difference"]
+            verdict = f"{d['mean']:+.1f} ({d['low']:+.1f} to {d['high']:+.1f}): {found[kind]['verdict']}"
+            rows.append(("", how, *(percent(found[kind]["after"][str(b)]) for b in BUDGETS), verdict))
+    return table(("evidence, %", "weights", *(f"{b:,}" for b in BUDGETS), "difference (90 % range)"), rows)
+
+
+def backends(results: Mapping[str, Any]) -> str:
+    """What each back-end and precision costs in quality, case by case."""
+    budgets = (512, 1024, 2048)
+    rows = [
+        (
+            "" if n else f"{case}, {found['questions']} questions", name, "" if s["cosine"] is None else f"{s['cosine']:.4f}",
+            *(percent(s["evidence"][str(b)]) for b in budgets), f"{s['change']:+.2f}", f"{s['index_processor_seconds']:.0f}",
+        )
+        for case, found in results.items()
+        for n, (name, s) in enumerate(sorted(found["back_ends"].items(), key=lambda b: -b[1]["index_processor_seconds"]))
+    ]  # fmt: skip
+    head = ("", "back-end", "lowest cosine to float32", *(f"evidence at {b:,}, %" for b in budgets), "change, points")
+    return table((*head, "indexing, processor seconds"), rows)
+
+
 TABLES: dict[str, tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], str]]] = {
     "evidence": ("evidence", (), evidence),
     "peers": ("peers", ("cases",), peers),
+    "settings": ("peers", ("cases",), settings),
     "ingest": ("speed", ("ingest",), ingest),
     "start": ("speed", ("start", "packet"), start),
     "filings": ("filings", ("settings",), filings),
@@ -171,6 +211,8 @@ TABLES: dict[str, tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], str]
     "enough": ("selection", (), enough),
     "ablation": ("selection", (), ablation),
     "pairs": ("selection", (), pairs),
+    "tuning": ("tuning", ("cases",), tuning),
+    "backends": ("backends", (), backends),
     "memory": ("memory", ("tune", "report", "audit", "sqlite"), memory),
 }
 """Each table's result file, the parts of it that must be there, and the function that makes it."""
