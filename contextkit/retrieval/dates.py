@@ -19,7 +19,9 @@ _YEAR = r"(?P<year>(?:19|20)\d\d)\b"
 _FORMS = [
     re.compile(form, re.IGNORECASE)
     for form in (
-        rf"(?<![\w.-]){_YEAR}[-/](?P<number>0[1-9]|1[0-2])(?:[-/](?P<day>[0-3]\d))?(?!\d)",
+        # as in names of files too: minutes-2023-05.txt, call_20230508.vtt
+        r"(?<![\d.])(?P<year>(?:19|20)\d\d)(?P<mark>[-/_])(?P<number>0[1-9]|1[0-2])(?:(?P=mark)(?P<day>[0-3]\d))?(?!\d)",
+        r"(?<![\d.])(?P<year>(?:19|20)\d\d)(?P<number>0[1-9]|1[0-2])(?P<day>[0-3]\d)(?!\d)",
         rf"\b{_DAY}(?: of)? {_MONTH}(?:,? {_YEAR})?",
         rf"\b{_MONTH} {_DAY}\b(?:,? {_YEAR})?",
         rf"\b{_MONTH},? (?:of )?{_YEAR}",

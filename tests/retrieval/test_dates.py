@@ -19,6 +19,8 @@ from contextkit.retrieval.dates import Date, dates, is_of, of_document
         ("2023-05-08T10:00:00Z", {(2023, 5, 8)}),
         ("the minutes of 2023-05", {(2023, 5, None)}),
         ("in 2023", {(2023, None, None)}),
+        ("chats/family-2024-05.txt", {(2024, 5, None)}),
+        ("call_20240508.vtt and call_2024_05_09.vtt", {(2024, 5, 8), (2024, 5, 9)}),
         ("from June to the July report", {(None, 6, None), (None, 7, None)}),
         ("What did June say? May I go, or will they march?", set()),
         ("COVID-2019, part 2023-40, 12023 and v2.2023-01", set()),
