@@ -214,7 +214,11 @@ def main() -> None:
         for found in run(folder, case, chosen, args.python, args.questions):
             print(f"{case}: {found['system']} done", file=sys.stderr)
             measured.append(found)
-        kept = [row for row in before.get(case, ()) if row["system"] not in chosen]
+        kept = [
+            {**row, "budgets": {int(budget): figures for budget, figures in row["budgets"].items()}}
+            for row in before.get(case, ())
+            if row["system"] not in chosen
+        ]
         results[case] = beside(case, measured, kept)
         show(case, results[case])
     print("\n" + table(("system", "settings", "versions"), list(told(results))))
