@@ -153,9 +153,9 @@ def check_question(question: object) -> None:
     """Raises InputError where a question is not a text with something in it that can be seen and sent."""
     if not isinstance(question, str):
         raise InputError(f"the question must be a text, not {type(question).__name__}")
+    check_text(question, "the question")
     if is_blank(question):
         raise InputError(f"the question is empty ({question[:40]!r}): ask something")
-    check_text(question, "the question")
 
 
 def _sources(found: Candidates) -> dict[int, Source]:

@@ -188,9 +188,10 @@ class AgentCall(Checked):
     def _asks(cls, value: str) -> str:
         from contextkit.retrieval.pasted import is_blank
 
+        check_text(value, "question")
         if is_blank(value):
             raise InputError(f"the question is empty ({value[:40]!r}): ask something")
-        return check_text(value, "question")
+        return value
 
     @field_validator("system")
     @classmethod

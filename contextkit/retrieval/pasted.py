@@ -21,10 +21,8 @@ _PIECE = 1_000  # characters; about a window
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text has nothing that can be seen: white space, control characters, marks without width. Half of a character is
-    none of these, but what `check_text` refuses.
-    """
-    return not any((c.isprintable() and not c.isspace()) or "\ud800" <= c <= "\udfff" for c in text)
+    """Whether a text has nothing that can be seen: white space, control characters, marks without width."""
+    return not any(c.isprintable() and not c.isspace() for c in text)
 
 
 def spread(text: str) -> str:

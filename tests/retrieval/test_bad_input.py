@@ -94,13 +94,12 @@ def linear(work, small, large):
 @pytest.mark.parametrize("question", BLANK)
 def test_a_question_without_anything_to_see_is_refused_everywhere(indexed, question):
     kit, _ = indexed(PUMP)
-    for ask in (
-        kit.search,
-        kit.context,
-        lambda q: kit.build(AgentCall(question=q, budget=500)),
-        lambda q: kit.memory.recall(q, scope={"user": "ann"}),
-    ):
-        with pytest.raises(InputError, match="is empty"):
+
+    def remembered(query):
+        return kit.memory.recall(query, scope={"user": "ann"})
+
+    for ask in (kit.search, kit.context, lambda q: kit.build(AgentCall(question=q, budget=500)), remembered):
+        with pytest.raises(InputError, match="half a character" if question == "\ud800" and ask != remembered else "is empty"):
             ask(question)
     assert is_blank(question)
 
