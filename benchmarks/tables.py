@@ -164,7 +164,7 @@ def ablation(results: Mapping[str, Any]) -> str:
 def pairs(results: Mapping[str, Any]) -> str:
     """Evidence of two questions asked in one, by case and budget."""
     rows = [
-        (case, how, *(percent(v) for v in found["pairs"][kind].values()))
+        (case, how, *(percent(found["pairs"][kind][budget]) for budget in ("512", "1024", "2048")))
         for case, found in results.items()
         for kind, how in (("apart", "taken apart"), ("whole", "as one"))
     ]
