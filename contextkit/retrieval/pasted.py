@@ -6,10 +6,10 @@ are; the questions that it asks are found by `questions.py`.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from contextkit.retrieval.scoring import idf
 from contextkit.retrieval.terms import terms
 
 TERMS = 128
@@ -57,11 +57,8 @@ def telling(text: str, found: Sequence[str], frequency: Mapping[str, int], total
     if len(found) <= TERMS:
         return list(found)
     times = Counter(terms(text))
-    worth = {
-        term: math.log1p((total - df + 0.5) / (df + 0.5)) * times[term] / (times[term] + 1.2)
-        for term in found
-        if 0 < (df := frequency.get(term, 0)) <= total
-    }
+    rarity = idf({term: n for term in found if 0 < (n := frequency.get(term, 0)) <= total}, total)
+    worth = {term: rare * times[term] / (times[term] + 1.2) for term, rare in rarity.items()}
     best = set(sorted(worth, key=lambda term: -worth[term])[:TERMS])  # a stable sort: ties by place in the text
     return [term for term in found if term in best]
 
