@@ -1,10 +1,11 @@
 """FAISS as the vector index: one signed byte a coordinate; every vector looked at while there are few, near ones when many.
 
 A scan of all vectors is exact but for rounding (see `turning.py`; it moves a score by about 0.001, so who needs the order among
-near equals asks for some more and scores those anew, as `contextkit.catalog.Vectors` does). Measured on one core: 3.7 ms a
+near equals asks for some more and scores those anew, as `contextkit.catalog.Vectors` does). Measured on one core: 4.5 ms a
 question for 100,000 vectors of 384, 38 ms for a million. Beyond `EXACT` vectors `save` sorts them into lists, of which a question
-looks into as many as a measured recall needs (see `lists.py`), so that who writes pays for it. Lists stay in their file, which is
-mapped (see `listfile.py`); what is added later is scanned beside them until the next `save` or `merged` puts it in.
+looks into as many as a measured recall needs (see `lists.py`; 1.4 ms and 11 ms), so that who writes pays for it: a second of one
+core for 50,000. Lists stay in their file, which is mapped (see `listfile.py`); what is added later is scanned beside them until
+the next `save` or `merged` puts it in.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-EXACT = 200_000
-"""Up to so many vectors every one is looked at (8 ms); a filter that leaves half as many is answered exactly at any size."""
-RECALL = 0.995
-"""The share of the 10 nearest that stored vectors, asked for, must find. Real questions lie farther out: measured with a million
-vectors, 0.98 of stored ones' neighbours is 0.94 of real questions', 0.995 is 0.987."""
-_GROWN = 4  # lists are made anew when there are so many times the vectors that they were made from
+EXACT = 50_000
+"""Up to so many vectors every one is looked at (2 ms); a filter that leaves no more is answered exactly at any size."""
+RECALL = 0.98
+"""The share of their 100 nearest that questions made up for it must find (`lists.py`). Measured with 250,000 and 1,000,000
+vectors: real questions then find 0.981 and 0.985 of theirs, and 0.990 and 0.991 of their 10 nearest."""
+_GROWN = 2  # lists are made anew when there are so many times the vectors that they were made from
 _SEGMENT = 131_072  # vectors of a scan at most: FAISS doubles what it holds when it grows
 _STALE = 3600  # seconds after which the draft of a writer that died is removed
 _MAGIC = b"CKFAISS2"  # ends the file of a scan, after the ids and their number
@@ -207,7 +208,7 @@ class FaissIndex:
         question), else as many as hold the usual number of permitted ones.
         """
         lists, usual = int(index.nlist), int(index.nprobe)
-        if available <= self.exact // 2:
+        if available <= self.exact:
             return lists
         return min(lists, math.ceil(usual * int(index.ntotal) / available))
 
@@ -215,8 +216,7 @@ class FaissIndex:
 
     def save(self, path: Path) -> None:
         """Writes one file, whole or not at all: FAISS's own format, the ids, their number and a mark. Where it has become too
-        large for a scan its vectors go into lists, which are made anew at four times the size (seconds for some hundred
-        thousand).
+        large for a scan its vectors go into lists, which are made anew at twice the size (a second for fifty thousand).
         """
         if self._lists is None and len(self) <= self.exact:
             self._scans = [joined_scans(self._scans, self.dimension)]
@@ -273,7 +273,7 @@ class FaissIndex:
             sorting = Sorting(sample(self._stream(spool), total, self.dimension), total)
             numbers = _joined(sorting.numbers(codes) for _, codes in self._stream(spool))
             index, made = sorting.index, total
-            index.nprobe, recall = sorting.probes(RECALL)
+            index.nprobe, recall = sorting.probes(RECALL, self.exact // 2)
             sizes = np.bincount(numbers, minlength=index.nlist)
         draft = _draft(path)
         try:

@@ -21,11 +21,15 @@ _PER_LIST = 50  # training vectors a list; k-means gains little from more
 _SAMPLE = 160 * 10**6  # bytes of them at most: 104,000 of dimension 384, enough for 20 a list of four million vectors
 _LEAST = 8  # but so many a list in any case
 _ROUNDS = 10  # of k-means
-_ASKED = 400  # stored vectors that are asked for when the number of lists to look into is chosen
+_ASKED = 400  # questions that are asked when the number of lists to look into is chosen
+_NOISE = 1.5  # of a stored vector's length; what is left of it has a cosine of 0.56, as real questions have with their best
 _FLOOR = 8  # at least an eighth of the lists: cheap, and a guard against questions unlike anything stored
 _SIGN = 128  # FAISS keeps a signed byte v as v + 128
-NEAREST = 10
-"""The recall is measured at so many neighbours."""
+_SEED = 20240229
+NEAREST = 100
+"""The lists to look into are chosen for so many neighbours: candidates of a packet are as many."""
+TOLD = 10
+"""The recall that is told is that of so many."""
 
 
 def count_for(vectors: int) -> int:
@@ -48,6 +52,7 @@ def _empty(centres: Any, dimension: int, lists: int) -> Any:  # noqa: ANN401 - s
     kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
     out: Any = faiss.IndexIVFScalarQuantizer(centres, dimension, lists, kind, faiss.METRIC_INNER_PRODUCT, False)
     out.cp.niter = _ROUNDS
+    out.cp.spherical = True  # centres of one length: longer ones would draw questions to narrow lists
     out.cp.min_points_per_centroid = 1  # no warning on the terminal: the sample is as large as it is meant to be
     return out
 
@@ -69,7 +74,8 @@ def sample(blocks: Iterable[Block], total: int, dimension: int) -> NDArray[np.fl
 class Sorting:
     """Vectors on their way into new lists: the lists are learnt from a sample, and each vector is given one.
 
-    On the way it finds the true nearest of some of the sample, so that it can say how many lists a question must look into.
+    On the way it finds the true nearest of some made-up questions, so that it can say how many lists a question must look into.
+    They are vectors of the sample with noise: questions lie farther from what answers them than stored vectors from each other.
 
     Args:
         learnt: `sample` of the vectors.
@@ -85,8 +91,9 @@ class Sorting:
         dimension = learnt.shape[1]
         self.index = _empty(faiss.IndexFlatIP(dimension), dimension, count_for(total))
         self.index.train(learnt)
-        self._asked = np.ascontiguousarray(learnt[:: max(1, len(learnt) // _ASKED)])
-        self._k = min(NEAREST + 1, total)
+        self._total = total
+        self._asked = _questions(learnt[:: max(1, len(learnt) // _ASKED)])
+        self._k = min(NEAREST, total)
         self._scores = np.full((len(self._asked), self._k), -np.inf, np.float32)
         self._lists = np.full((len(self._asked), self._k), -1, np.int64)
 
@@ -103,22 +110,29 @@ class Sorting:
         self._scores, self._lists = np.take_along_axis(both, best, axis=1), np.take_along_axis(lists, best, axis=1)
         return numbers
 
-    def probes(self, target: float) -> tuple[int, float]:
-        """(lists a question must look into, recall): the fewest that find the target share of the true nearest, and an eighth at
-        least. To be asked when all vectors went through.
+    def probes(self, target: float, least: int) -> tuple[int, float]:
+        """(lists a question must look into, recall at `TOLD`): the fewest that find the target share of the true `NEAREST`, but
+        at least an eighth, and as many as hold `least` vectors. To be asked when all vectors went through.
 
-        Stored vectors are the questions; that each finds itself does not count. The recall is of these questions.
+        The recall is of the questions that were made up.
         """
-        if self._k < 2:
-            return 1, 1.0
-        order = np.empty((len(self._asked), self.index.nlist), np.int64)
-        order[:] = self.index.quantizer.search(self._asked, self.index.nlist)[1]
+        lists = self.index.nlist
+        order = np.empty((len(self._asked), lists), np.int64)
+        order[:] = self.index.quantizer.search(self._asked, lists)[1]
         rank = np.empty_like(order)
-        np.put_along_axis(rank, order, np.arange(self.index.nlist)[None].repeat(len(order), axis=0), axis=1)
-        needed = np.sort(np.take_along_axis(rank, self._lists[:, 1:], axis=1).ravel()) + 1
-        place = max(0, math.ceil(target * len(needed)) - 1)
-        probes = max(int(needed[place]), -(-self.index.nlist // _FLOOR))
-        return probes, float(np.mean(needed <= probes))
+        np.put_along_axis(rank, order, np.arange(lists)[None].repeat(len(order), axis=0), axis=1)
+        needed = np.take_along_axis(rank, self._lists, axis=1) + 1
+        enough = np.sort(needed, axis=None)[max(0, math.ceil(target * needed.size) - 1)]
+        seen = math.ceil(lists * min(1.0, max(1 / _FLOOR, least / self._total)))
+        probes = max(int(enough), seen)
+        return probes, float(np.mean(needed[:, :TOLD] <= probes))
+
+
+def _questions(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32 of the same shape: the vectors, each with noise in all directions. RandomState's stream is frozen by numpy."""
+    noise = np.random.RandomState(_SEED).standard_normal(vectors.shape).astype(np.float32)
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.ascontiguousarray(vectors + noise * (length * np.float32(_NOISE / math.sqrt(vectors.shape[1]))))
 
 
 def numbers_in(index: Any, codes: NDArray[np.uint8]) -> NDArray[np.int32]:  # noqa: ANN401 - see above

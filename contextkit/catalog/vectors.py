@@ -31,7 +31,7 @@ _SELF = 0.98  # the least score of a vector with itself; stored vectors are roun
 FOLD = 4_096
 """`save` writes the file only where it lacks at least so many chunks, or a tenth; of a large index a 128th, since all of it is
 written."""
-HELD = 200_000
+HELD = 50_000
 """Beyond so many chunks they go from the catalogue into the file without being held, where the index can (`merged`)."""
 
 

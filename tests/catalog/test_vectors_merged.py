@@ -13,12 +13,14 @@ import pytest
 
 from contextkit.catalog import Catalog, Vectors
 from contextkit.catalog import vectors as module
+from contextkit.indexes.faiss_index import EXACT as DEFAULT_EXACT
 from contextkit.indexes.faiss_index import FaissIndex
 from contextkit.sync import add, remove
 from contextkit.testing import TinyEmbedder
 from contextkit.types import Document
 
 EXACT = 50
+DEFAULT_HELD = module.HELD
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +92,28 @@ def test_what_comes_later_is_found_before_and_after_it_is_in_the_file(catalog, p
     assert len(mine) == 158
 
 
+def test_an_index_that_outgrows_its_scan_goes_into_lists_at_that_commit(catalog, pipeline, embedder):
+    add(catalog, documents(0, EXACT), pipeline)
+    mine = vectors(catalog)
+    assert mine.save()
+    assert mine.describe()["kind"] == "exact"
+    again = vectors(catalog)
+    add(catalog, documents(EXACT, EXACT + 10), pipeline)
+    remove(catalog, ["d3"])
+    same_as_a_scan(catalog, again, embedder)
+    assert again.describe()["kind"] == "exact", "who asks does not pay for lists"
+    assert again.save()
+    told = again.describe()
+    assert (told["kind"], told["vectors"], told["made_from"]) == ("lists", EXACT + 10, EXACT + 10)
+    same_as_a_scan(catalog, again, embedder)
+    same_as_a_scan(catalog, vectors(catalog), embedder)
+    assert "d3" not in {d.id for d in catalog.documents()}
+
+
+def test_what_is_not_held_is_what_is_not_scanned():
+    assert DEFAULT_HELD == DEFAULT_EXACT, "else files would be made of what is in memory already, or lists be held"
+
+
 def test_an_opening_that_finds_much_puts_it_into_the_file(catalog, pipeline, embedder):
     add(catalog, documents(0, 160), pipeline)
     with Catalog.open(catalog.folder, read_only=True) as reading:
@@ -149,6 +173,7 @@ import os, signal, sys
 from functools import partial
 from contextkit.catalog import Catalog, Vectors, vectors
 from contextkit.indexes import listfile
+from contextkit.indexes.faiss_index import EXACT as DEFAULT_EXACT
 from contextkit.indexes.faiss_index import FaissIndex
 vectors.HELD = 50
 put, times = listfile.ListsWriter.put, []

@@ -82,6 +82,7 @@ def test_lists_find_what_a_scan_finds():
     assert told["kind"] == "lists"
     assert told["lists"] == count_for(8000) == 178
     assert told["lists"] // 8 <= told["probes"] < told["lists"]
+    assert told["probes"] >= told["lists"] * 500 / 8000, "half as many vectors as are scanned without lists"
     assert told["recall"] >= RECALL
     assert scan.describe() == {"kind": "exact", "vectors": 8000, "dimension": 32, "bytes": 256_000}
     found, scores = lists.search(asked, 10)
@@ -93,16 +94,37 @@ def test_lists_find_what_a_scan_finds():
         assert np.all(np.diff(score) <= 0)
 
 
+def test_questions_far_from_all_that_is_stored_find_their_hundred_nearest():
+    lists, scan, _, asked = both()
+    away = asked + 0.27 * np.random.default_rng(7).standard_normal(asked.shape)
+    away = (away / np.linalg.norm(away, axis=1, keepdims=True)).astype(np.float32)
+    assert np.median(scan.search(away, 1)[1]) < 0.75, "nothing lies near them"
+    assert share(lists.search(away, 100)[0], scan.search(away, 100)[0]) >= 0.975
+    lists._lists.index.nprobe //= 3
+    assert share(lists.search(away, 100)[0], scan.search(away, 100)[0]) < 0.95, "it is the number of lists that does it"
+
+
+def test_a_target_takes_as_many_lists_as_it_needs():
+    vectors = np.round(clustered(4000) * 127)
+    sorting = Sorting(vectors, len(vectors))
+    sorting.numbers((vectors + 128).astype(np.uint8))
+    floor = -(-sorting.index.nlist // 8)
+    few, middle, most = (sorting.probes(target, 0)[0] for target in (0.1, 0.95, 1.0))
+    assert floor == few < middle < most
+    assert sorting.probes(0.1, 2000)[0] == -(-sorting.index.nlist // 2), "lists that hold so many vectors"
+    assert sorting.probes(0.1, 10_000) == (sorting.index.nlist, 1.0), "more than there are is all"
+
+
 def test_the_recall_told_is_the_recall_found():
     found, scan, _ids, _ = both()
     codes = np.concatenate([codes for _, (_, codes) in found._lists.blocks()])
     sorting = Sorting(codes.astype(np.float32) - 128, len(codes))
     for part in np.array_split(codes, 7):
         sorting.numbers(part)
-    probes, recall = sorting.probes(0.9)
+    probes, recall = sorting.probes(0.9, 500)
     assert 0.9 <= recall <= 1
     assert probes <= found._lists.index.nprobe
-    all_lists, everything = sorting.probes(1.0)
+    all_lists, everything = sorting.probes(1.0, 0)
     assert everything == 1.0
     assert all_lists <= found._lists.index.nlist
     found._lists.index.nprobe = all_lists
@@ -113,7 +135,7 @@ def test_the_recall_told_is_the_recall_found():
 def test_few_permitted_are_found_exactly_wherever_they_lie():
     lists, scan, ids, asked = both()
     order, _ = scan.search(asked[:1], len(ids))
-    for permitted in (order[0][-400:], order[0][-3:], ids[::20]):
+    for permitted in (order[0][-1000:], order[0][-3:], ids[::20]):  # 1,000 is the limit
         allowed = np.zeros(int(ids[-1]) + 1, dtype=np.bool_)
         allowed[permitted] = True
         found, scores = lists.search(asked, 10, allowed)
@@ -143,31 +165,31 @@ def test_any_k_is_filled(k):
     assert len(set(found[0][found[0] >= 0].tolist())) == min(k, 8000)
 
 
-def test_what_is_added_later_is_found_and_lists_are_made_anew_at_four_times(tmp_path):
-    vectors = clustered(6000)
+def test_what_is_added_later_is_found_and_lists_are_made_anew_at_twice_the_size(tmp_path):
+    vectors = clustered(3000)
     index, _ = filled(vectors[:1200])
     assert settle(index)
     assert not settle(index)
     first = index.describe()
-    ids = np.arange(6000, dtype=np.int64) + 100_000
-    index.add(ids[1200:4800], vectors[1200:4800])
+    ids = np.arange(3000, dtype=np.int64) + 100_000
+    index.add(ids[1200:2400], vectors[1200:2400])
     assert len(index._scans) == 1, "scanned beside the lists"
-    beside = index.search(vectors[::300], 4800)
-    found, _ = index.search(vectors[3000:3020], 1)
-    assert found[:, 0].tolist() == ids[3000:3020].tolist()
+    beside = index.search(vectors[::150], 2400)
+    found, _ = index.search(vectors[2000:2020], 1)
+    assert found[:, 0].tolist() == ids[2000:2020].tolist()
     index.save(tmp_path / "v")
-    assert index.describe() == first | {"vectors": 4800, "bytes": 4800 * 32}, "the lists stay as they were made"
+    assert index.describe() == first | {"vectors": 2400, "bytes": 2400 * 32}, "the lists stay as they were made"
     assert index._scans == []
-    inside = index.search(vectors[::300], 4800)
+    inside = index.search(vectors[::150], 2400)
     assert np.array_equal(beside[0], inside[0])
     assert np.array_equal(beside[1], inside[1])
-    index.add(ids[4800:], vectors[4800:])
-    before = index.search(vectors[::300], 6000)
+    index.add(ids[2400:], vectors[2400:])
+    before = index.search(vectors[::150], 3000)
     assert settle(index)
     again = index.describe()
-    assert again["lists"] == count_for(6000)
-    assert again["made_from"] == 6000
-    after = index.search(vectors[::300], 6000)
+    assert again["lists"] == count_for(3000)
+    assert again["made_from"] == 3000
+    after = index.search(vectors[::150], 3000)
     assert np.array_equal(before[0], after[0]), "nothing is lost, doubled or changed on the way to the new lists"
     assert np.array_equal(before[1], after[1])
 
