@@ -72,7 +72,7 @@ class Document:
     Attributes:
         id: unique within an index; chosen by the user or the connector, and stable over time.
         text: the whole text; every span points into it.
-        title: the title as the content or the user states it, or "" (a file's name is not a title).
+        title: the title as the content or the user states it, else what the name of the file that it was parsed from says, or "".
         uri: where a person finds the original, or "".
         metadata: JSON values by name, for filters and display; parsers add `author`, `created`, `modified` (ISO 8601).
         access: who may see it, as "user:NAME" and "group:NAME"; None: everyone; empty: no one.

@@ -16,8 +16,13 @@ from contextkit.documents.language import normal_tag, of_text
 from contextkit.types import JSON, Blob, Block, BlockKind, Document, Span
 
 _NEWLINES = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
-# what no text needs and databases, terminals and models trip over: C0 and C1 controls, lone surrogates, non-characters
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]")
+# what no text needs and databases, terminals and models trip over: C0 and C1 controls, lone surrogates, non-characters; and soft
+# hyphens, which nobody sees and which part words for every search
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]")
+# A word that a line end parts, and what stands there: a hyphen that only a program sets. The one that authors type is left
+# alone, as it ends the lines of tables and lists of options too.
+_PARTED = re.compile(r"(?<![^\W\d_])([^\W\d_]++)([\u2010\xad])([ \t]*\n[ \t]*)([^\W\d_]+)([^\s\u2010\xad]*)([ \t]*\n|[ \t]|$)?")
+_COMPOUND = re.compile(r"[^\W\d_]+(?:[-\u2010][^\W\d_]+)*")
 _SPACES = re.compile(r"[ \t\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
 _BLANK_LINES = re.compile(r"\n\s*\n\s*")
 _WHITE = re.compile(r"\s+")
@@ -47,9 +52,31 @@ class Source:
 
 
 def clean(text: str) -> str:
-    """The text with line feeds for all newlines and without control characters, lone surrogates and byte order marks."""
+    """The text with line feeds for all newlines and without control characters, lone surrogates, byte order marks, soft hyphens.
+
+    A word that a typesetting program parted at a line end (with U+2010 or a soft hyphen) stands whole on the first line.
+    """
     text = _NEWLINES.sub("\n", text) if not text.isascii() or any(c in text for c in "\r\x0b\x0c") else text
+    if "\u2010" in text or "\xad" in text:
+        text = _whole_words(text)
     return _CONTROL.sub("", text)
+
+
+def _whole_words(text: str) -> str:
+    """The text with the rest of each parted word drawn up to the line where it begins; the hyphens of compounds stay."""
+    words: frozenset[str] = frozenset()
+
+    def whole(found: re.Match[str]) -> str:
+        nonlocal words
+        head, hyphen, gap, tail, rest, after = found.groups()
+        words = words or frozenset(w.replace("\u2010", "-") for w in _COMPOUND.findall(text.lower().replace("\xad", "")))
+        one, two = head.lower(), tail.lower()
+        compound = hyphen == "\u2010" and one + two not in words and (f"{one}-{two}" in words or not tail[0].islower())
+        # the line's end goes behind the word; where the word is all that the next line holds, that line's own end is enough
+        end = "" if after is None else after if not after or after[-1] == "\n" else gap
+        return f"{head}{hyphen if compound else ''}{tail}{rest}{end}"
+
+    return _PARTED.sub(whole, text)
 
 
 def one_line(text: str) -> str:

@@ -67,7 +67,7 @@ class StructureChunker:
     @property
     def config(self) -> str:
         """A stable name of everything that changes the output."""
-        return f"structure-4 target={self.target} window={self.window} header={self.header}"
+        return f"structure-5 target={self.target} window={self.window} header={self.header}"
 
     def chunk(self, document: Document) -> list[Chunk]:
         """The chunks of a document in text order; [] for a text of white space alone."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 
 from contextkit.documents.building import Source
 from contextkit.documents.detection import DOCX, ODF, PPTX, XLSX, media_type
+from contextkit.documents.naming import title_from_name
 from contextkit.errors import (
     DocumentTooLarge,
     EncryptedDocument,
@@ -27,7 +28,7 @@ from contextkit.errors import (
 from contextkit.protocols import Parser
 from contextkit.types import Blob, Document
 
-PARSER_VERSION = "1"
+PARSER_VERSION = "2"
 """Changes whenever the output of any of contextkit's own parsers may."""
 
 MAX_BYTES = 100 * 2**20
@@ -60,10 +61,16 @@ class BuiltinParser:
         return self.read(_source(blob, next(iter(sorted(self.media_types))), MAX_BYTES, _NESTING))
 
     def read(self, source: Source) -> Document:
-        """The same for bytes already read."""
+        """The same for bytes already read; where the content states no title, the file's name gives it."""
         function: Callable[[Source], Document] = import_module(_PACKAGE + self.module).read
-        return guarded(lambda: function(source), self.name, source.blob)
+        document = guarded(lambda: function(source), self.name, source.blob)
+        if document.title or not document.text:
+            return document
+        return replace(document, title=title_from_name(source.blob, ending=self.module in _NAMED_WITH_ENDING))
 
+
+_NAMED_WITH_ENDING = frozenset({"code", "delimited", "jsontext", "xml"})
+"""Modules that read code and data: people speak of "ingest.toml", not of "ingest"."""
 
 _OWN: tuple[tuple[str, str, str], ...] = (
     ("plain text", "text", "text/plain text/org text/x-log"),

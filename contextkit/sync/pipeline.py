@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from posixpath import splitext
 from typing import TypeAlias
 
 from contextkit.catalog.staging import Terms, digest, embedder_key
@@ -63,12 +62,12 @@ class Keys:
     def observed(self, ref: DocumentRef) -> tuple[bytes, bytes]:
         """What the source says of a document: a key of what decides its content, and one of all the rest."""
         access = None if ref.access is None else sorted(set(ref.access))
-        content = digest([ref.version, _ending(ref.name), ref.media_type], self.parsing)
+        content = digest([ref.version, ref.name, ref.media_type], self.parsing)
         return content, digest([ref.uri, dict(ref.metadata), access])
 
     def parse(self, blob: Blob, data: bytes) -> bytes:
-        """Names the bytes of a blob (by their digest), the hints of their type, and the pipeline."""
-        return digest(data, _ending(blob.name), blob.media_type, self.parsing)
+        """Names the bytes of a blob (by their digest), its name and type, which parsers see too, and the pipeline."""
+        return digest(data, blob.name, blob.media_type, self.parsing)
 
 
 def own_access(content: bytes) -> bytes:
@@ -102,7 +101,3 @@ def backend_used(embedder: Embedder) -> dict[str, JSON]:
     """What computes an embedder's vectors, and what was measured where it was chosen among several (`LocalEmbedder.measured`)."""
     measured = getattr(embedder, "measured", None) or {}
     return {"name": embedder.info.backend, **{name: measured[name] for name in ("rates", "cosine") if name in measured}}
-
-
-def _ending(name: str) -> str:
-    return splitext(name)[1].lower()

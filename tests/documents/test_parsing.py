@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -200,6 +201,21 @@ def test_html_of_nothing_but_links_keeps_them() -> None:
         Blob("n", name="n.html", data=b"<html><body><nav><a href='a'>Alpha</a> <a href='b'>Beta</a></nav></body></html>")
     )
     assert document.text == "Alpha Beta"
+
+
+def test_the_title_of_a_page_is_that_of_its_content_not_of_its_site() -> None:
+    bar = "<div><h1 class='menu-title'>The Book</h1></div>"
+    text = "<p>" + "Ownership is a set of rules that govern how a program manages memory. " * 4 + "</p>"
+
+    def title(content: str, head: str = "<title>What Is Ownership? - The Book</title>") -> str:
+        return parse(
+            Blob("b", name="b.html", data=f"<html>{head}<body>{bar}<main>{content}{text}</main></body></html>".encode())
+        ).title
+
+    assert title("<h2>What Is Ownership?</h2>") == "What Is Ownership? - The Book"
+    assert title("<h1>What Is Ownership?</h1>") == "What Is Ownership?"
+    assert title("<h1>Owning</h1>", head="") == "Owning"
+    assert title("", head="") == "The Book"
 
 
 def test_deep_html_and_json_end_well(check: Check) -> None:
@@ -407,7 +423,8 @@ def test_unstructured_works_without_its_language_model() -> None:
 )
 def test_old_office_files_name_what_is_missing(stream: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
-    monkeypatch.setattr("contextkit.documents.parsers.fallback.find_spec", lambda name: None)
+    fallback = import_module("contextkit.documents.parsers.fallback")  # `documents.parsers` by attribute is the function
+    monkeypatch.setattr(fallback, "find_spec", lambda name: None)
     data = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500) + stream.encode("utf-16-le")
     with pytest.raises(UnsupportedFormat, match=f"old {kind} .*save the file"):
         parse(Blob("o", name="old.bin", data=data))

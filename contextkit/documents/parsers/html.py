@@ -1,19 +1,23 @@
 """HTML: what a reader of the page sees, in its structure. Nothing is fetched and no script is run.
 
 Left out: scripts, styles, navigation, hidden elements, form controls. EPUB chapters and mail bodies come through here too
-(`add_html`). The tables are in `html_tables`, what is hidden in `html_hidden`.
+(`add_html`). The tables are in `html_tables`, what is hidden in `html_hidden`, nesting without end in `html_depth`. Time is
+linear in the page, whatever it holds.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from contextkit.documents.building import Builder, Source, clean, flowing, iso_date, one_line
 from contextkit.documents.charset import decode
+from contextkit.documents.parsers.html_depth import shallow
 from contextkit.documents.parsers.html_hidden import Hidden, hidden_rules
-from contextkit.documents.parsers.html_tables import is_data_table, table_rows
+from contextkit.documents.parsers.html_tables import is_data_table, ragged, table_rows
+from contextkit.documents.parsers.html_tree import Holding, children, inner_text
 from contextkit.types import BlockKind, Document
 
 if TYPE_CHECKING:
@@ -33,8 +37,8 @@ _BLOCKS = frozenset(_BLOCKS_WORDS.split())
 _HEADING = re.compile(r"h([1-6])")
 _ROLES = frozenset({"navigation", "search", "menu", "menubar", "tablist", "dialog", "alertdialog"})
 _NAVIGATION = frozenset({"nav", "menu"})
+_IN_LAYOUT = "h1, h2, h3, h4, h5, h6, table, ul, ol, pre, p + p"
 _LITTLE = 200  # characters
-_DEPTH = 180
 
 
 def read(source: Source) -> Document:
@@ -52,26 +56,20 @@ def add_html(builder: Builder, text: str, *, whole: bool = True) -> None:
     """
     from selectolax.lexbor import LexborHTMLParser
 
-    tree = LexborHTMLParser(text)
+    tree = LexborHTMLParser(shallow(text))
     body = tree.body or tree.root
     _head(builder, tree)
     if body is None:
         return
-    hidden = hidden_rules(tree)
-    before = builder.length
-    _walk(builder, body if whole else _main(tree, body), hidden, links=False)
+    hidden, holding = hidden_rules(tree), Holding(tree)
+    before, main = builder.length, _main(tree, body)
+    _Walker(builder, hidden, holding, links=False).walk(body if whole else main)
     if builder.length - before < _LITTLE and before == 0:  # a page of little but navigation: then that is what it says
         everything = Builder()
-        _walk(everything, body, hidden, links=True)
+        _Walker(everything, hidden, holding, links=True).walk(body)
         if everything.length > 2 * builder.length:
             builder.take(everything)
-    _improve_title(builder, tree)
-
-
-def _walk(builder: Builder, node: LexborNode, hidden: Hidden, *, links: bool) -> None:
-    walker = _Walker(builder, hidden, links)
-    walker.children(node, 0)
-    walker.flush()
+    _improve_title(builder, main if builder.title or main.css_first("h1") is not None else body)
 
 
 def _main(tree: LexborHTMLParser, body: LexborNode) -> LexborNode:
@@ -81,44 +79,83 @@ def _main(tree: LexborHTMLParser, body: LexborNode) -> LexborNode:
     return body
 
 
+class _State(NamedTuple):
+    """What text at a place of the page becomes.
+
+    Attributes:
+        kind: kind of its block.
+        level: level of its block.
+        mark: of a list's item, until its first text is written; what follows inside the item goes on without one.
+        lists: how many lists it is in.
+        inside: directly inside a list the list's tag; otherwise "".
+        number: of that list's next item.
+    """
+
+    kind: BlockKind = BlockKind.PARAGRAPH
+    level: int = 0
+    mark: str = ""
+    lists: int = 0
+    inside: str = ""
+    number: int = 1
+
+
+class _Left(NamedTuple):
+    """What is to be done at the end of an element: close its block, go back to the state before it."""
+
+    block: bool
+    before: _State | None
+
+
+_INLINE, _BLOCK = _Left(block=False, before=None), _Left(block=True, before=None)
+
+
 @dataclass(slots=True)
 class _Walker:
-    """Goes through the elements in order; inline text gathers until a block begins or ends."""
+    """Goes through the elements in order, however deep; inline text gathers until a block begins or ends."""
 
     builder: Builder
     hidden: Hidden
+    holding: Holding
     links: bool
     inline: list[str] = field(default_factory=list)
-    kind: BlockKind = BlockKind.PARAGRAPH
-    lists: int = 0
-    mark: str = ""
-    level: int = 0
+    state: _State = field(default_factory=_State)
 
-    def children(self, node: LexborNode, depth: int) -> None:
-        child = node.child
-        while child is not None:
-            self.node(child, depth + 1)
-            child = child.next
+    def walk(self, root: LexborNode) -> None:
+        """Write what a reader sees inside a node."""
+        around: list[tuple[LexborNode, _Left]] = []
+        node = root.child
+        while node is not None or around:
+            if node is None:
+                node, left = around.pop()
+                if left.block:
+                    self.flush()
+                self.state = left.before or self.state
+                node = node.next
+                continue
+            entered = self.enter(node)
+            if entered is None:
+                node = node.next
+            else:
+                around.append((node, entered))
+                node = node.child
+        self.flush()
 
-    def node(self, node: LexborNode, depth: int) -> None:
+    def enter(self, node: LexborNode) -> _Left | None:
+        """Write a node; None: all of it is written, otherwise what is inside it comes next."""
         tag = node.tag or ""
         if tag == "-text":
             self.inline.append(node.text(deep=False))
-            return
+            return None
         if tag.startswith(("-", "!", "_")) or tag in SKIPPED or self.hidden(node):
-            return
+            return None
         if not self.links and (tag in _NAVIGATION or node.attributes.get("role") in _ROLES):
-            return
-        if depth > _DEPTH:  # deeper than anyone writes: its text, without structure
-            self.inline.append(node.text(separator=" "))
-        elif tag in _BLOCKS:
-            self.flush()
-            self.block(node, tag, depth)
-            self.flush()
-        else:
-            self.span(node, tag, depth)
+            return None
+        if tag not in _BLOCKS:
+            return self.span(node, tag)
+        self.flush()
+        return self.block(node, tag)
 
-    def span(self, node: LexborNode, tag: str, depth: int) -> None:
+    def span(self, node: LexborNode, tag: str) -> _Left | None:
         if tag == "br":
             self.inline.append("\0")
         elif tag == "img":
@@ -128,74 +165,63 @@ class _Walker:
         elif tag == "math":
             self.inline.append(f" {_formula(node)} ")
         else:
-            self.children(node, depth)
+            return _INLINE
+        return None
 
-    def block(self, node: LexborNode, tag: str, depth: int) -> None:
+    def block(self, node: LexborNode, tag: str) -> _Left | None:
+        before = self.state
+        inside = before.inside
+        if inside:
+            self.state = before._replace(inside="")
         heading = _HEADING.fullmatch(tag)
         if heading or node.attributes.get("role") == "heading":
             level = int(heading.group(1)) if heading else _number(node.attributes.get("aria-level"), 2)
-            if self._holds_blocks(node):  # a heading wrapped around a layout
-                self.children(node, depth)
-            else:
-                self._within(BlockKind.HEADING, node, depth, level)
+            if self.holding(_IN_LAYOUT, node):  # a heading wrapped around a layout
+                return _Left(block=True, before=before)
+            self.state = self.state._replace(kind=BlockKind.HEADING, level=level)
         elif tag == "pre":
             self.builder.add(BlockKind.CODE, _preformatted(node))
+            self.state = before
+            return None
         elif tag == "blockquote":
-            self._within(BlockKind.QUOTE, node, depth)
+            self.state = self.state._replace(kind=BlockKind.QUOTE, level=0)
         elif tag in ("ul", "ol", "dl", "menu"):
-            self._list(node, tag, depth)
-        elif tag == "li":
-            self._item(node, "-", depth)
-        elif tag == "table" and is_data_table(node):
+            number = _number(node.attributes.get("start"), 1)
+            self.state = self.state._replace(lists=before.lists + 1, inside=tag, number=number)
+        elif tag == "li" or (inside and tag in ("dt", "dd")):
+            return self._item(node, tag, before)
+        elif tag == "table" and is_data_table(node, self.holding):
             self._table(node)
-        else:
-            self.children(node, depth)
+            self.state = before
+            return None
+        elif not inside:
+            return _BLOCK
+        return _Left(block=True, before=before)
 
-    def _holds_blocks(self, node: LexborNode) -> bool:
-        return node.css_first("h1, h2, h3, h4, h5, h6, table, ul, ol, pre, p + p") not in (None, node)
-
-    def _within(self, kind: BlockKind, node: LexborNode, depth: int, level: int = 0) -> None:
-        before = self.kind, self.level
-        self.kind, self.level = kind, level
-        self.children(node, depth)
-        self.flush()
-        self.kind, self.level = before
-
-    def _list(self, node: LexborNode, tag: str, depth: int) -> None:
-        number = _number(node.attributes.get("start"), 1)
-        self.lists += 1
-        child = node.child
-        while child is not None:
-            name = child.tag or ""
-            if name in ("li", "dt", "dd") and not self.hidden(child):
-                number = _number(child.attributes.get("value"), number)
-                self.lists += name == "dd"
-                self._item(child, f"{number}." if tag == "ol" else "-", depth + 1)
-                self.lists -= name == "dd"
-                number += 1
-            elif name != "-text":
-                self.node(child, depth + 1)
-            child = child.next
-        self.flush()
-        self.lists -= 1
-
-    def _item(self, node: LexborNode, mark: str, depth: int) -> None:
-        before = self.kind, self.level, self.mark
-        self.flush()
-        self.kind, self.level, self.mark = BlockKind.LIST_ITEM, max(0, self.lists - 1), mark
-        self.children(node, depth)
-        self.flush()
-        self.kind, self.level, self.mark = before
+    def _item(self, node: LexborNode, tag: str, before: _State) -> _Left:
+        number = before.number
+        if before.inside:
+            number = _number(node.attributes.get("value"), number)
+        lists = before.lists + (tag == "dd")
+        mark = f"{number}." if before.inside == "ol" else "-"
+        self.state = _State(BlockKind.LIST_ITEM, max(0, lists - 1), mark, lists)
+        return _Left(block=True, before=before._replace(number=number + 1))
 
     def _table(self, node: LexborNode) -> None:
-        caption = node.css_first("caption")
-        if caption is not None and not self.hidden(caption):
-            self.builder.paragraph(one_line(caption.text()))
-        rows = table_rows(node, self.hidden, SKIPPED)
+        for caption in children(node, ("caption",)):
+            if not self.hidden(caption):
+                self.builder.paragraph(one_line(inner_text(caption, self._unseen)))
+        rows = table_rows(node, self._unseen)
         if len(rows) == 1 and len(rows[0]) == 1:
             self.builder.paragraph(rows[0][0])
+        elif ragged(rows):
+            for row in rows:
+                self.builder.paragraph(" | ".join(row))
         else:
             self.builder.table(rows)
+
+    def _unseen(self, node: LexborNode) -> bool:
+        return node.tag in SKIPPED or self.hidden(node)
 
     def flush(self) -> None:
         """Close the inline text gathered so far as a block of the kind at hand."""
@@ -205,13 +231,13 @@ class _Walker:
         self.inline.clear()
         if not text:
             return
-        if self.kind is BlockKind.HEADING:
-            self.builder.heading(text, self.level)
-        elif self.kind is BlockKind.LIST_ITEM:
-            self.builder.item(text, self.level, self.mark)
-            self.mark = ""  # what follows inside the same item goes on without a mark
+        if self.state.kind is BlockKind.HEADING:
+            self.builder.heading(text, self.state.level)
+        elif self.state.kind is BlockKind.LIST_ITEM:
+            self.builder.item(text, self.state.level, self.state.mark)
+            self.state = self.state._replace(mark="")
         else:
-            self.builder.add(self.kind, text)
+            self.builder.add(self.state.kind, text)
 
 
 def _preformatted(node: LexborNode) -> str:
@@ -262,8 +288,11 @@ def _head(builder: Builder, tree: LexborHTMLParser) -> None:
         builder.title = one_line(stated.text()) if stated is not None else ""
 
 
-def _improve_title(builder: Builder, tree: LexborHTMLParser) -> None:
-    """The page's one main heading is a better title than none, or than one that wraps it into the site's name."""
-    mains = [text for node in tree.css("h1") if (text := one_line(node.text()))]
+def _improve_title(builder: Builder, main: LexborNode) -> None:
+    """The one heading of the page's content is a better title than none, or than one that wraps it into the site's name.
+
+    What stands outside the content is the site's own: many set its name as a heading above every page.
+    """
+    mains = list(islice((text for node in main.css("h1") if (text := one_line(node.text()))), 2))
     if mains and (not builder.title or (len(mains) == 1 and mains[0] in builder.title)):
         builder.title = mains[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,8 @@ _STYLE = re.compile(
     r"|font-size\s*:\s*0(?:\.0+)?(?:px|pt|em|rem|%)?\s*(?:;|!|$)|mso-hide\s*:\s*all",
     re.IGNORECASE,
 )
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_RULE = re.compile(r"([^{}@]+)\{([^{}]*)\}")
+_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
+_CSS_MARK = re.compile(r"[{};]")
 _SIMPLE = re.compile(r"(?:[a-z][a-z0-9]*)?([.#])(-?[A-Za-z_][\w-]*)", re.IGNORECASE)
 
 
@@ -51,7 +52,7 @@ def hidden_rules(tree: LexborHTMLParser) -> Hidden:
     for style in tree.css("style"):
         if (style.attributes.get("media") or "all").strip().lower() not in ("all", "screen"):
             continue
-        for selectors, body in _RULE.findall(_top_level(_COMMENT.sub("", style.text() or ""))):
+        for selectors, body in _rules(_top_level(_COMMENT.sub("", style.text() or ""))):
             if _STYLE.search(body):
                 for selector in selectors.split(","):
                     found = _SIMPLE.fullmatch(selector.strip())
@@ -60,22 +61,31 @@ def hidden_rules(tree: LexborHTMLParser) -> Hidden:
     return Hidden(frozenset(names["."]), frozenset(names["#"]))
 
 
+def _rules(css: str) -> Iterator[tuple[str, str]]:
+    """Selectors and body of each innermost block."""
+    for block in css.split("}")[:-1]:
+        before, opens, body = block.rpartition("{")
+        if opens:
+            yield re.split(r"[{@]", before)[-1], body
+
+
 def _top_level(css: str) -> str:
     """The style sheet without its @-rules' blocks (media queries, animations)."""
-    if "@" not in css:
-        return css
     out: list[str] = []
     at = 0
     while (start := css.find("@", at)) >= 0:
         out.append(css[at:start])
-        depth, at = 0, start
-        while at < len(css):
-            char = css[at]
-            at += 1
-            if char == ";" and not depth:
-                break
-            depth += (char == "{") - (char == "}")
-            if char == "}" and depth <= 0:
-                break
+        at = _after_rule(css, start)
     out.append(css[at:])
     return "".join(out)
+
+
+def _after_rule(css: str, start: int) -> int:
+    """Where the @-rule that begins at a place ends: after its block, or after its semicolon where it has none."""
+    depth = 0
+    for mark in _CSS_MARK.finditer(css, start):
+        char = mark.group()
+        depth += (char == "{") - (char == "}")
+        if (char == ";" and not depth) or (char == "}" and depth <= 0):
+            return mark.end()
+    return len(css)

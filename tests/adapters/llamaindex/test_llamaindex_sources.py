@@ -32,7 +32,7 @@ def docs(tmp_path):
 
 def test_the_reader_reads_by_our_connectors_and_parsers(docs):
     loaded = KitReader(docs).load_data()
-    assert [one.metadata["title"] for one in loaded if "title" in one.metadata] == ["One"]
+    assert [one.metadata["title"] for one in loaded if "title" in one.metadata] == ["One", "two"]
     assert {one.text.strip() for one in loaded} == {"# One\n\nThe ferry leaves at nine.", "The museum is closed on Mondays."}
     assert [one.id_ for one in loaded] == [one.id_ for one in KitReader(docs).load_data()]
     assert [one.id_ for one in KitReader(docs, glob="*.txt").load_data()] == [
