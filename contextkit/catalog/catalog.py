@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from contextkit.catalog import commit, database, doctor, lock, manifest, staging
+from contextkit.catalog import commit, database, doctor, lock, manifest, mending, staging
 from contextkit.catalog.reader import NAME, CatalogReader
 from contextkit.catalog.records import Collected, Committed, Identity
 from contextkit.errors import IndexDamaged, IndexNotFound, InputError
@@ -138,20 +138,27 @@ class Catalog(CatalogReader):
         )
 
     def examine(
-        self, terms: staging.Terms, vectors: Vectors | None = None, *, repair: bool = False, wait: float = 30.0
+        self,
+        terms: staging.Terms,
+        vectors: Vectors | None = None,
+        *,
+        terms_version: str = "",
+        repair: bool = False,
+        wait: float = 30.0,
     ) -> doctor.Health:
         """Looks at every promise of the index and mends what can be made again; an index opened for reading is only looked at.
 
         Args:
-            terms: the lexical tokenisation that the index was made with.
+            terms: the lexical tokenisation.
             vectors: the vector index; None leaves it out.
+            terms_version: of the tokenisation; a full text of another one is made again. "" is any.
             repair: take what is damaged in the truth out, after a copy of the catalogue was made.
             wait: seconds to wait for another writer.
 
         Raises:
             IndexLocked: another writer did not finish in time.
         """
-        return doctor.examine(self, self._db, self._codecs, terms, vectors, repair=repair, wait=wait)
+        return doctor.examine(self, self._db, self._codecs, (terms, terms_version), vectors, repair=repair, wait=wait)
 
     # --------------------------------------------------------------------------------------------------------------------- write
 
@@ -218,16 +225,34 @@ class Catalog(CatalogReader):
             row = self._source(c, source)
             c.executemany("DELETE FROM staged WHERE source_id = ? AND document_id = ?", ((row, i) for i in ids))
 
+    def renew_terms(self, terms: staging.Terms, version: str, tell: Callable[[int, int], None] | None = None) -> bool:
+        """Makes the lexical index again where it was made with terms of another version; returns whether it was. In `writing()`.
+
+        All in one transaction: readers, and what is left when the process dies, have the old lists and their version, or the
+        new ones.
+
+        Args:
+            terms: the lexical tokenisation.
+            version: of the terms; "" is any, and changes nothing.
+            tell: is told how many chunks are done, and of how many.
+        """
+        with self._db.reading() as c:
+            if not mending.outdated(c, version):
+                return False
+        with self._db.transaction() as c:
+            mending.full_text(c, terms, version, tell)
+        self._renewed()
+        return True
+
     def update_identity(
         self,
         *,
         chunker: str | None = None,
         parser: str | None = None,
-        terms: str | None = None,
         backend: Mapping[str, JSON] | None = None,
     ) -> None:
         """Notes the configuration of the run at hand; None leaves what is noted."""
-        given = {"chunker": chunker, "parser": parser, "terms": terms, "backend": backend}
+        given = {"chunker": chunker, "parser": parser, "backend": backend}
         changed = replace(self.identity, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # as above
         if asdict(changed) != asdict(self.identity):
             with self._db.transaction() as c:

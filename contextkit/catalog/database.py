@@ -46,7 +46,10 @@ def _translate(error: sqlite3.Error, path: Path) -> Exception:
     if name.startswith("SQLITE_READONLY"):
         return ReadOnlyIndex(f"{path} cannot be written: check the folder's permissions, or open it with read_only=True")
     if name.startswith("SQLITE_CANTOPEN"):
-        return ContextkitError(f"{path} cannot be opened ({text}): check that the folder exists and may be read and written")
+        return ContextkitError(
+            f"{path} cannot be opened ({text}): check that the folder exists and may be read and written, "
+            "or open it with read_only=True"
+        )
     if name.startswith("SQLITE_IOERR"):
         return ContextkitError(f"the disk failed under {path} ({text}, {name}): nothing of this step was written; check the disk")
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in text:

@@ -71,9 +71,10 @@ class Health(BaseModel):
 
 class _Doctor:
     def __init__(
-        self, catalog: Catalog, db: Database, codecs: tuple[Codec, Codec], terms: Terms, vectors: Vectors | None
+        self, catalog: Catalog, db: Database, codecs: tuple[Codec, Codec], terms: tuple[Terms, str], vectors: Vectors | None
     ) -> None:
-        self.catalog, self.db, self.codecs, self.terms, self.vectors = catalog, db, codecs, terms, vectors
+        self.catalog, self.db, self.codecs, self.vectors = catalog, db, codecs, vectors
+        self.terms, self.terms_version = terms
         self.findings: list[Finding] = []
         self.lost: tuple[str, ...] = ()
         self.backup = ""
@@ -88,9 +89,17 @@ class _Doctor:
                 "vectors": lambda: checks.vectors(c, self.codecs),
                 "counters": lambda: checks.counters(c),
                 "filter fields": lambda: checks.fields(c),
-                "full text": lambda: checks.full_text(c, self.terms),
+                "full text": lambda: self.full_text(c),
             }
             return [_guarded(name, look) for name, look in looks.items()]
+
+    def full_text(self, connection: sqlite3.Connection) -> Result:
+        """The check of the lexical index; one of other terms is wrong as a whole."""
+        if not mending.outdated(connection, self.terms_version):
+            return checks.full_text(connection, self.terms)
+        made = manifest.load(connection, "the index").terms
+        problem = f"its words were read by other rules (version {made or 'unknown'}, now {self.terms_version})"
+        return Result("full text", derived=True, problems=[problem])
 
     def mend(self, results: list[Result]) -> None:
         """Makes derived rows again."""
@@ -102,7 +111,8 @@ class _Doctor:
                 if "filter fields" in wrong:
                     mending.fields(c)
                 if "full text" in wrong:
-                    mending.full_text(c, self.terms)
+                    mending.full_text(c, self.terms, self.terms_version)
+            self.noted()
 
     def repair(self, results: list[Result], run: int) -> None:
         """Takes out what cannot be trusted, after a copy was made."""
@@ -114,11 +124,19 @@ class _Doctor:
             self.lost = mending.without(c, run, bad)
             mending.counters(c)
             mending.fields(c)
-            mending.full_text(c, self.terms)
+            mending.full_text(c, self.terms, self.terms_version)
+        self.noted()
         for path in self.catalog.folder.glob("vectors*"):
             path.unlink()
         if self.vectors is not None:
             self.vectors.drop()
+
+    def noted(self) -> None:
+        """Takes in another version of the terms, and puts it into the manifest."""
+        before = self.catalog.identity
+        self.catalog.refresh()
+        if self.catalog.identity != before:
+            manifest.write(self.catalog.folder, self.catalog.identity)
 
     def report(self, results: list[Result], before: list[Result]) -> None:
         """Puts the checks' results into words; `before` are those from before anything was mended."""
@@ -203,7 +221,7 @@ def examine(
     catalog: Catalog,
     db: Database,
     codecs: tuple[Codec, Codec],
-    terms: Terms,
+    terms: tuple[Terms, str],
     vectors: Vectors | None,
     *,
     repair: bool,

@@ -9,7 +9,8 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from contextkit.catalog import commit, manifest, postings
@@ -34,20 +35,43 @@ def fields(connection: sqlite3.Connection) -> None:
         connection.executemany("INSERT OR IGNORE INTO fields VALUES (?, ?, ?)", ((path, v, row) for path, v in fields_of(value)))
 
 
-def full_text(connection: sqlite3.Connection, terms: Terms) -> None:
-    """Makes the posting lists from the chunks' texts again."""
+def outdated(connection: sqlite3.Connection, version: str) -> bool:
+    """Whether the full text was made with terms of another version than this one; "" is any version."""
+    return version not in ("", manifest.load(connection, "the index").terms)
+
+
+def full_text(
+    connection: sqlite3.Connection, terms: Terms, version: str = "", tell: Callable[[int, int], None] | None = None
+) -> None:
+    """Makes the posting lists from the chunks' texts again, and notes the terms' version with them.
+
+    Args:
+        connection: in a write transaction, so that lists and version change as one.
+        terms: the lexical tokenisation.
+        version: of the terms; "" leaves what is noted.
+        tell: is told how many chunks are done, and of how many.
+    """
+    identity = manifest.load(connection, "the index")
+    if version and identity.terms != version:
+        manifest.store(connection, replace(identity, terms=version))
     connection.execute("DELETE FROM postings")
     connection.execute("DELETE FROM segments")
-    last = 0
+    total = int(connection.execute("SELECT count(*) FROM chunks").fetchone()[0])
+    done = last = 0
+    if tell is not None:
+        tell(done, total)
     while rows := connection.execute(
         "SELECT id, header, text FROM chunks WHERE id > ? ORDER BY id LIMIT ?", (last, _SEGMENT)
     ).fetchall():
         first, last = int(rows[0][0]), int(rows[-1][0])
-        headers: list[list[str]] = [[] for _ in range(last + 1 - first)]
-        bodies: list[list[str]] = [[] for _ in range(last + 1 - first)]
+        headers: list[list[str]] = [[]] * (last + 1 - first)  # one list for all: what gc took out may leave long gaps
+        bodies: list[list[str]] = [[]] * (last + 1 - first)
         for chunk, header, text in rows:
             headers[chunk - first], bodies[chunk - first] = terms(header), terms(text)
         postings.add(connection, first, headers, bodies)
+        done += len(rows)
+        if tell is not None:
+            tell(done, total)
     postings.touch(connection)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict
 
 from contextkit.catalog import Catalog
+from contextkit.retrieval.terms import TERMS_VERSION
 from contextkit.retrieval.weights import described
 from contextkit.types import JSON
 
@@ -36,7 +37,7 @@ class IndexInfo(BaseModel):
         vectors: the kind of vector index that is searched and how it was tuned, such as "exact" or "lists (...)"; "" where
             none was made yet.
         weights: which numbers of relevance its questions are scored with: "shipped", or its own and where they come from.
-        note: what is unusual about how it was opened, or "".
+        note: what is unusual about how it was opened and how its words were read, or "".
     """
 
     model_config = ConfigDict(frozen=True)
@@ -84,7 +85,18 @@ def index_info(catalog: Catalog, vectors: Mapping[str, JSON]) -> IndexInfo:
         format=f"passages {identity.passages}, sentences {identity.sentences}",
         vectors=_vectors(vectors),
         weights=described(catalog.folder, identity.embedder.digest),
-        note=catalog.note,
+        note="; ".join(note for note in (catalog.note, words_note(catalog)) if note),
+    )
+
+
+def words_note(catalog: Catalog) -> str:
+    """What is to be said of an index whose words were read by other rules than this contextkit's, or ""."""
+    made = catalog.identity.terms
+    if made in ("", TERMS_VERSION):
+        return ""
+    return (
+        f"the words of {catalog.folder} were read by other rules (version {made}, now {TERMS_VERSION}): some words are not found "
+        "until the next sync reads them again, as `contextkit index doctor` does"
     )
 
 

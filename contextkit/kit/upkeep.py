@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from contextkit.embedding import load_embedder
 from contextkit.kit.wiring import Wiring
 from contextkit.protocols import Embedder
-from contextkit.retrieval.terms import terms
+from contextkit.retrieval.terms import TERMS_VERSION, terms
 from contextkit.sync import Progress, SyncReport
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Upkeep(Wiring):
             repair: also take damaged documents out, after a copy of the catalogue was made; the next sync brings them back.
         """
         self._open_for_work(check=False)
-        return self.catalog.examine(terms, self._made_vectors(), repair=repair, wait=self._wait)
+        return self.catalog.examine(terms, self._made_vectors(), terms_version=TERMS_VERSION, repair=repair, wait=self._wait)
 
     def export(self, folder: str | Path) -> Exported:
         """Writes what the index holds, rights included, as Parquet files; `contextkit.exchange.import_index` reads them.

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from contextkit.catalog import Catalog, Vectors
 from contextkit.context.store import CallStore
 from contextkit.errors import KitClosed
+from contextkit.kit.info import words_note
 from contextkit.observe.receipts import ReceiptStore
 from contextkit.protocols import Embedder, MemoryBackend, Reranker
 from contextkit.retrieval.reranking import MILLISECONDS, Reranking
@@ -83,6 +84,7 @@ class Wiring:
         self._calls = CallStore(catalog.folder, read_only=catalog.read_only)
         self._lock = threading.RLock()
         self._closed = False
+        self._told = ""  # of the index's words: once is enough
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {str(self.catalog.folder)!r}{' closed' if self._closed else ''}>"
@@ -136,8 +138,10 @@ class Wiring:
         self._open_for_work()
         with self._lock:
             vectors = self._made_vectors()
-            for note in vectors.notes:
+            words = words_note(self.catalog)
+            for note in (*vectors.notes, *{words} - {self._told, ""}):
                 warnings.warn(note, stacklevel=3)
+            self._told = words
             vectors.notes.clear()
             return Reader(self.catalog, vectors, self.embedder, self.weights, self._reranking)
 

@@ -48,6 +48,7 @@ def reembed(
     tell = progress or silent
     keys, info = Keys.of(pipeline), pipeline.embedder.info
     with catalog.writing("reembed", wait=wait) as run:
+        catalog.renew_terms(pipeline.terms, pipeline.terms_version, lambda done, total: tell("terms", done, total))
         documents = catalog.everything()
         taking: dict[int, bytes] = {}
         embedded = reused = 0

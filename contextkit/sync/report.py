@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class Progress(Protocol):
     """Is told how far a run is.
 
-    The stage is "list", "read", "embed" or "commit"; `total` is None where it is not known.
+    The stage is "terms" (the words of an older index are read anew), "list", "read", "embed" or "commit"; `total` is None where
+    it is not known.
     """
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:

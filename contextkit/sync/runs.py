@@ -70,6 +70,7 @@ def sync(
     keys = Keys.of(pipeline)
     with catalog.writing("sync", connector.source, wait=wait) as run:
         catalog.require(pipeline.embedder.info)  # again: the writer before may have given the index another one
+        catalog.renew_terms(pipeline.terms, pipeline.terms_version, lambda done, total: tell("terms", done, total))
         found = plan(catalog, connector, keys, retire=retire, progress=tell)
         if not allow_mass_delete:
             brake(found, catalog.sources().get(found.source, 0))
@@ -81,7 +82,6 @@ def sync(
         catalog.update_identity(
             chunker=pipeline.chunker.config,
             parser=pipeline.parser_version,
-            terms=pipeline.terms_version,
             backend=backend_used(pipeline.embedder) if work.embedded else None,
         )
         done = catalog.commit(run, found.source, found.retire, note=note or f"sync {found.source}", cursor=found.cursor)
@@ -107,6 +107,7 @@ def add(
         IndexMismatch: the index holds another embedder's vectors.
     """
     started = time.monotonic()
+    tell = progress or silent
     twice = [i for i, n in Counter(d.id for d in documents).items() if n > 1]
     if twice:
         raise InputError(f"the id {twice[0]!r} is given to more than one document")
@@ -115,12 +116,13 @@ def add(
     found = Plan(KIT, listed=len(documents), complete=True)
     with catalog.writing("add", KIT, wait=wait) as run:
         catalog.require(pipeline.embedder.info)
+        catalog.renew_terms(pipeline.terms, pipeline.terms_version, lambda done, total: tell("terms", done, total))
         owners = catalog.owners()
         for document in documents:
             if owners.get(document.id, KIT) != KIT:
                 raise InputError(f"the document {document.id!r} belongs to the source {owners[document.id]!r}: choose another id")
         catalog.unstage(KIT, list(catalog.staged(KIT)))
-        with Work(catalog, KIT, pipeline, keys, progress or silent) as work:
+        with Work(catalog, KIT, pipeline, keys, tell) as work:
             for document in documents:
                 version = NewDocument(
                     document.id, work.key(document), digest("added"), "", document.uri, document.media_type, document.metadata,
