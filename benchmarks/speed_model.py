@@ -49,7 +49,7 @@ def forward(engine: Engine, ids: list[Any], owners: list[Any], sizes: list[int])
         def run(batch: list[int]) -> None:
             engine.encoder.vectors([ids[i] for i in batch], [owners[i] for i in batch], [sizes[i] for i in batch])
 
-        batches = list(in_batches(lengths, most))
+        batches = list(in_batches(lengths, most, engine.encoder.step))
         engine.each(run, batches[:2])
         begin, before = time.perf_counter(), used()
         engine.each(run, batches)

@@ -138,6 +138,7 @@ class MeanBert:
     """
 
     batch_tokens = 4096
+    step = 1
 
     def __init__(self, weights: Path, config: Mapping[str, JSON], window: int, dtype: torch.dtype) -> None:
         self._bert = Bert(weights, config, dtype)

@@ -36,6 +36,8 @@ class Encoder(Protocol):
     window: int
     batch_tokens: int
     """Tokens of a batch at which it is fastest."""
+    step: int
+    """The multiple of tokens to which the texts of a batch are padded; 1 where there is no such step."""
 
     def vectors(
         self, ids: Sequence[NDArray[np.int32]], owners: Sequence[NDArray[np.int32]] | None, sizes: Sequence[int]

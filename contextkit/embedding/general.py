@@ -38,6 +38,7 @@ class SentenceTransformerEncoder:
     """
 
     batch_tokens = 4096
+    step = 1
 
     def __init__(self, folder: ModelFolder, dtype: torch.dtype) -> None:
         from sentence_transformers import SentenceTransformer

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 Wanted: TypeAlias = Literal["auto", "openvino", "torch"]
 _LEAST_TOKENS = 512  # a smaller batch costs more in calls than another thread saves
+_FULL = 0.4  # of a batch's tokens are enough where the texts that follow need a step less of padding
 
 
 class LocalEmbedder:
@@ -142,7 +143,8 @@ class LocalEmbedder:
         """Passage vectors (n, dimension) and sentence vectors (all sentences, dimension), float32, unit length, in order.
 
         A chunk's input is its header, a line break and its text, or the text alone where the header is empty; the addresses in
-        Markdown links are left out (see `pieces.py`). A sentence of which the tokenizer keeps nothing has its passage's vector.
+        Markdown links and other marks of the typesetter are left out (see `pieces.py`). A sentence of which the tokenizer keeps
+        nothing has its passage's vector.
 
         Raises:
             InputError: a chunk has more pieces than the window; names both numbers.
@@ -198,7 +200,7 @@ class LocalEmbedder:
         """Calls `run` with the numbers of the texts of each batch, side by side; enough batches for all threads."""
         share = -(-sum(lengths) // engine.workers.count)
         most = self._batch_tokens or engine.encoder.batch_tokens
-        engine.each(run, in_batches(lengths, min(most, max(share, _LEAST_TOKENS))))
+        engine.each(run, in_batches(lengths, min(most, max(share, _LEAST_TOKENS)), engine.encoder.step))
 
     def _pieces(self) -> Pieces:
         if self._tokenizer is None:
@@ -245,12 +247,17 @@ class LocalEmbedder:
             return self._engine
 
 
-def in_batches(lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
-    """Numbers of texts of similar length, longest first, with at most `limit` tokens together (one text may have more)."""
+def in_batches(lengths: Sequence[int], limit: int, step: int = 1) -> Iterator[list[int]]:
+    """Numbers of texts of similar length, longest first, with at most `limit` tokens together (one text may have more).
+
+    Where lengths are padded to a multiple of `step`, a batch that is large enough ends where that multiple does: else the shorter
+    texts after it would be padded by a step more.
+    """
     batch: list[int] = []
     tokens = 0
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and tokens + lengths[i] > limit:
+        shorter = step > 1 and tokens >= limit * _FULL and -(-lengths[i] // step) < -(-lengths[batch[0]] // step)
+        if batch and (shorter or tokens + lengths[i] > limit):
             yield batch
             batch, tokens = [], 0
         batch.append(i)

@@ -49,6 +49,7 @@ class OpenVinoBert:
     """
 
     batch_tokens = 2048  # measured best among 512 to 8192: more falls out of the cache
+    step = _STEP
 
     def __init__(self, weights: Path, config: Mapping[str, JSON], window: int, precision: Precision, streams: int) -> None:
 

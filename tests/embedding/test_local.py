@@ -114,6 +114,14 @@ def test_batches_hold_each_text_once_and_keep_the_limit() -> None:
     assert list(in_batches([], 10)) == []
 
 
+def test_batches_end_where_a_step_less_of_padding_is_enough() -> None:
+    lengths = [64, 60, 50, 49, 48, 47, 33, 16, 10]
+    by_step = [[lengths[i] for i in batch] for batch in in_batches(lengths, 400, 16)]
+    assert by_step == [[64, 60, 50, 49], [48, 47, 33, 16, 10]]  # the rest is too little for a batch of its own
+    assert list(in_batches(lengths, 400)) == [list(range(9))]
+    assert sum(len(batch) * -(-batch[0] // 16) * 16 for batch in by_step) == 496  # and 576 in one batch
+
+
 @pytest.mark.skipif(_native_precision() != "bfloat16", reason="the processor does not multiply bfloat16")
 def test_bfloat16_is_close_to_float32(exact: LocalEmbedder) -> None:
     chunks = [chunk_of(*SENTENCES[:2]), chunk_of(*SENTENCES), chunk_of(SENTENCES[3], header="Manual > Pump")]
