@@ -1,12 +1,13 @@
 """Memory: conversations replayed as messages, and how much of the gold turns a recall packs at five token budgets.
 
-    python benchmarks/memory.py ../shared/bench [--half report] [--json NAME]
+    python benchmarks/memory.py ../shared/bench [--half report] [--without SIGNAL ...] [--json NAME]
 
 Each conversation is a user, each of its sessions a session scope, each turn a message with its speaker and time. Questions are
 recalled for the user and packed by `recall_text`; the texts are scored by the data's own scorer. Questions are split in halves by
-their order: "tune" (even) is for choosing settings, "report" (odd) for the figures. Then the conversations are replayed a second
-time, with 500 lines of restated boot text, and the memory is audited. Last, what `memory_scale.py` measures: many records in one
-scope, in SQLite (`--records`) and in PostgreSQL (`--postgres`).
+their order: "tune" (even) is for choosing settings, "report" (odd) for the figures. `--without` leaves a signal of the ranking
+out, to see what it is worth. Then the conversations are replayed a second time, with 500 lines of restated boot text, and the
+memory is audited. Last, what `memory_scale.py` measures: many records in one scope, in SQLite (`--records`) and in PostgreSQL
+(`--postgres`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import statistics
 import tempfile
 import time
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,11 @@ from common import BUDGETS, bench_folder, load_case, scorer, table, write
 
 from contextkit.embedding import load_embedder
 from contextkit.memory import MemoryStore
+from contextkit.memory.ranking import Weights
 from contextkit.tokens import counter_for
 
 CASE = "locomo_dev"
+SIGNALS = sorted(f.name for f in fields(Weights) if f.name != "half_life")
 TARGETS = {256: 70, 512: 79, 1024: 86, 2048: 92, 4096: 96}
 
 
@@ -142,6 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", help="the evaluation data")
     parser.add_argument("--half", choices=("tune", "report", "both"), default="both")
+    parser.add_argument("--without", action="append", default=[], choices=SIGNALS, metavar="SIGNAL", help="a weight to be 0")
     parser.add_argument("--records", type=int, default=100_000, help="of the last part, in SQLite; 0 leaves it out")
     parser.add_argument("--postgres", type=int, default=10_000, help="of the last part, in PostgreSQL; 0 leaves it out")
     parser.add_argument("--json", metavar="NAME", help="also write benchmarks/results/NAME.json")
@@ -151,7 +156,7 @@ def main() -> None:
     halves = {"tune": questions[::2], "report": questions[1::2]}
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as work:
-        store = MemoryStore(Path(work), load_embedder(None))
+        store = MemoryStore(Path(work), load_embedder(None), weights=Weights(**dict.fromkeys(args.without, 0.0)))
         begin = time.perf_counter()
         turns = replay(store, docs)
         seconds = time.perf_counter() - begin
@@ -173,7 +178,8 @@ def main() -> None:
             results[name] = run(records)
             print(f"\n{name}, many records in one scope:\n\n" + table(("what", "figure"), list(results[name].items())))
     if args.json:
-        write(args.json, "python benchmarks/memory.py BENCH", results)
+        left_out = "".join(f" --without {name}" for name in args.without)
+        write(args.json, f"python benchmarks/memory.py BENCH{left_out}", results)
 
 
 if __name__ == "__main__":

@@ -229,8 +229,8 @@ def _find(
     wanted = [t for t in content_terms(asked.event) if t not in _SOME_TIME]
     ways = [_SAME.get(term, (frozenset({term}), ())) for term in wanted]
     question = ranking.Asked(
-        vectors=embedder.embed_queries([asked.event]), terms=sorted({t for way, _ in ways for t in way}), speaker=frozenset(),
-        begin=None, until=None, now=request.known,
+        text=asked.event, vectors=embedder.embed_queries([asked.event]), terms=sorted({t for way, _ in ways for t in way}),
+        speaker=frozenset(), begin=None, until=None, now=request.known,
     )  # fmt: skip
     ids, _ = ranking.rank(columns, rows, question, seen, ranking.Weights())
     judge = recall.Judge(columns, reach, request.known, request.known)

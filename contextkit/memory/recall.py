@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contextkit.memory import diversity, ranking, scopes, times
+from contextkit.memory import diversity, ranking, scopes, times, voices
 from contextkit.memory import rows as records
 from contextkit.memory.records import Kind, Memory, Period, Status
 from contextkit.memory.rows import Turn
 from contextkit.memory.validity import Standing, standing
+from contextkit.retrieval.dates import dates
 from contextkit.retrieval.pasted import spread
+from contextkit.retrieval.terms import content_terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,23 +76,26 @@ def reachable(rows: Rows, readers: Sequence[scopes.Pairs]) -> list[int]:
 
 
 def asked(rows: Rows, columns: Columns, embedder: Embedder, request: Request, seen: NDArray[np.bool_]) -> ranking.Asked:
-    """The question made ready: its vectors, its words, whom and which time it names."""
+    """The question made ready: its vectors, its words, whom, which time and which dates it names."""
     sources = np.flatnonzero(np.bincount(columns.data["source"][: columns.size][seen]))
     authors: dict[str, set[int]] = {}
     for start in range(0, len(sources), 500):
         part = [int(s) for s in sources[start : start + 500]]
         for number, body in rows.execute(f"SELECT id, body FROM sources WHERE id IN ({', '.join('?' * len(part))})", part):
             authors.setdefault(json.loads(body)[1], set()).add(number)
-    found, bare = ranking.named(request.query, authors)
+    found = voices.named(request.query, authors)
+    bare = voices.without(request.query, found)
     questions = [spread(text) for text in ([request.query, bare] if found and bare else [request.query])]
     begin, until = _named_time(request)
     return ranking.Asked(
+        text=request.query,
         vectors=embedder.embed_queries(questions),
-        terms=ranking.question_terms(request.query),
-        speaker=frozenset(authors[found[0]]) if len(found) == 1 else frozenset(),
+        terms=content_terms(request.query),
+        speaker=frozenset(authors.get(voices.asked_of(request.query, found), ())),
         begin=begin,
         until=until,
         now=request.known,
+        dates=dates(request.query),
     )
 
 
