@@ -1,8 +1,8 @@
 """An index as Parquet files for other tools and machines, and back: `export_index` and `import_index`.
 
 A folder with documents.parquet, chunks.parquet, vectors.parquet and manifest.json (format version, what the index is, counts,
-checksums); docs/connectors.md describes the columns. Both directions work in batches and make a folder whole or not at all. The
-rows come from and go to `contextkit.catalog.transfer`.
+checksums), and the index's own weights where it has some; docs/connectors.md describes the columns. Both directions work in
+batches and make a folder whole or not at all. The rows come from and go to `contextkit.catalog.transfer`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from contextkit.catalog.reading import current
 from contextkit.catalog.staging import NewContent, NewDocument
 from contextkit.errors import ContextkitError, IndexDamaged, IndexMismatch, InputError, MissingExtra
 from contextkit.retrieval.terms import TERMS_VERSION, terms
+from contextkit.retrieval.weights import file_name, own
 from contextkit.types import EmbedderInfo
 
-FORMAT = 1
-"""Of the exported files; a higher one is refused."""
+FORMAT = 2
+"""Of the exported files; a higher one is refused. An export without weights is of format 1, which every version reads."""
 
 KIND = "contextkit export"
 MANIFEST = "manifest.json"
@@ -54,6 +55,7 @@ class Exported:
         chunks: their chunks; documents of the same content share them.
         vectors: distinct passage vectors.
         bytes: of all files.
+        weights: the file with the index's own weights, or "" where it uses the shipped ones.
     """
 
     folder: str
@@ -62,6 +64,7 @@ class Exported:
     chunks: int
     vectors: int
     bytes: int
+    weights: str = ""
 
 
 def export_index(catalog: Catalog, folder: str | Path) -> Exported:
@@ -72,7 +75,8 @@ def export_index(catalog: Catalog, folder: str | Path) -> Exported:
         folder: is made; it may exist if it is empty.
 
     Raises:
-        InputError: the folder holds something.
+        InputError: the folder holds something, or the index's own weights cannot be used.
+        IndexMismatch: its own weights were fitted with another embedder.
         MissingExtra: pyarrow is needed.
         ContextkitError: the files cannot be written; nothing is left of them.
     """
@@ -82,7 +86,7 @@ def export_index(catalog: Catalog, folder: str | Path) -> Exported:
     try:
         with _draft(target) as draft, database.reading() as c:
             try:
-                card = _export(c, draft, catalog.identity)
+                card = _export(c, draft, catalog)
             except ContextkitError:
                 raise
             except OSError as error:
@@ -91,14 +95,16 @@ def export_index(catalog: Catalog, folder: str | Path) -> Exported:
         database.close()
     size = sum(p.stat().st_size for p in target.iterdir())
     documents, chunks, vectors = (int(card["files"][name]["rows"]) for name in FILES)
-    return Exported(str(target), card["generation"], documents, chunks, vectors, size)
+    weights = next((name for name in card["files"] if name not in FILES), "")
+    return Exported(str(target), card["generation"], documents, chunks, vectors, size, weights)
 
 
 def import_index(folder: str | Path, path: str | Path) -> Catalog:
     """A new index in `path` from exported files, open for writing, which finds what the exported one found.
 
     Checksums are compared before anything is made. Nothing is embedded. Sources keep their names and what was observed of each
-    document, so that the next sync of the same source reads only what changed.
+    document, so that the next sync of the same source reads only what changed. Weights that the exported index had of its own are
+    the new one's too.
 
     Args:
         folder: as `export_index` made it.
@@ -127,30 +133,38 @@ def import_index(folder: str | Path, path: str | Path) -> Catalog:
         finally:
             database.close()
         write(draft, identity)
+        for name in _weights(card, source, identity):
+            (draft / name).write_bytes((source / name).read_bytes())
     return Catalog.open(target)
 
 
 # --------------------------------------------------------------------------------------------------------------------- export
 
 
-def _export(connection: sqlite3.Connection, draft: Path, identity: Identity) -> dict[str, Any]:
+def _export(connection: sqlite3.Connection, draft: Path, catalog: Catalog) -> dict[str, Any]:
     """Writes the files and gives the manifest; what is read is one state."""
-    dimension = identity.embedder.dimension
+    identity = catalog.identity
+    dimension, weights = identity.embedder.dimension, file_name(identity.embedder.digest)
+    tuned = own(catalog.folder, identity.embedder.digest) is not None  # raises where they could not be used
+    if tuned:
+        (draft / weights).write_bytes((catalog.folder / weights).read_bytes())
     vectors = transfer.vectors(connection, codec(identity.passages), dimension, _BATCH)
     counts = (
         _write(draft / FILES[0], _documents_schema(), transfer.documents(connection)),
         _write(draft / FILES[1], _chunks_schema(), transfer.chunks(connection)),
         _write_vectors(draft / FILES[2], vectors, dimension),
     )
-    card = {
+    card: dict[str, Any] = {
         "kind": KIND,
-        "format": FORMAT,
+        "format": FORMAT if tuned else 1,
         "created": now(),
         "generation": current(connection),
         "identity": asdict(identity),
         "sources": transfer.sources(connection),
         "files": {name: {"rows": n, **_sum(draft / name)} for name, n in zip(FILES, counts, strict=True)},
     }
+    if tuned:
+        card["files"][weights] = _sum(draft / weights)
     write_atomically(draft / MANIFEST, (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
     return card
 
@@ -236,8 +250,9 @@ def _checked(folder: Path) -> dict[str, Any]:
         raise IndexMismatch(
             f"{folder} has the export format {card.get('format')!r}, this contextkit reads up to {FORMAT}: install a newer one"
         )
-    for name in FILES:
-        expected = card.get("files", {}).get(name, {})
+    listed = card.get("files", {})
+    for name in (*FILES, *(Path(name).name for name in listed if name not in FILES)):
+        expected = listed.get(name, {})
         if not (folder / name).is_file():
             raise IndexDamaged(f"{folder} has no {name}: copy it again, or export the index again")
         if _sum(folder / name) != {k: expected.get(k) for k in ("bytes", "sha256")}:
@@ -253,6 +268,16 @@ def _identity(card: dict[str, Any], folder: Path) -> Identity:
     except (TypeError, KeyError) as error:
         raise IndexDamaged(f"{folder / MANIFEST} does not say what the index is ({error}): export it again") from error
     return replace(old, uuid=uuid.uuid4().hex, created=now(), terms=TERMS_VERSION)
+
+
+def _weights(card: dict[str, Any], folder: Path, identity: Identity) -> list[str]:
+    """The file with the exported index's own weights, where there is one; raises as `own` does where they cannot be used."""
+    names, digest = [name for name in card["files"] if name not in FILES], identity.embedder.digest
+    if names not in ([], [file_name(digest)]):
+        raise IndexDamaged(f"{folder / MANIFEST} names {', '.join(names)}, which no export has: export the index again")
+    if names:
+        own(folder, digest)
+    return names
 
 
 def _fill(database: Database, folder: Path, card: dict[str, Any], identity: Identity) -> None:

@@ -18,6 +18,7 @@ from contextkit import exchange
 from contextkit.catalog import Catalog
 from contextkit.errors import IndexDamaged, IndexMismatch, InputError, MissingExtra, ReadOnlyIndex
 from contextkit.exchange import FILES, MANIFEST, export_index, import_index
+from contextkit.retrieval.weights import Provenance, Weights, adopt, file_name
 from contextkit.testing import TinyEmbedder
 from contextkit.types import Embedded, EmbedderInfo
 
@@ -231,8 +232,8 @@ def resigned(exported, name, table):
 
 def test_other_formats(exported, tmp_path):
     target = tmp_path / "copy"
-    rewrite(exported, format=2)
-    with pytest.raises(IndexMismatch, match="export format 2, this contextkit reads up to 1"):
+    rewrite(exported, format=3)
+    with pytest.raises(IndexMismatch, match="export format 3, this contextkit reads up to 2"):
         import_index(exported, target)
     rewrite(exported, format=1, kind="something")
     with pytest.raises(InputError, match="of something else"):
@@ -245,6 +246,77 @@ def test_other_formats(exported, tmp_path):
         import_index(exported, target)
     with pytest.raises(InputError, match="holds no export"):
         import_index(tmp_path / "nowhere", target)
+
+
+def tuned(kit):
+    """Gives the index weights of its own."""
+    identity = kit.catalog.identity.embedder
+    came = Provenance(
+        of=("phrase", "confidence_base"), how="by hand", objective="", questions=40, date="2026-11-21", embedder=identity.name,
+        digest=identity.digest,
+    )  # fmt: skip
+    path = adopt(kit.catalog.folder, Weights(phrase=0.75, confidence_base=-3.5), came)
+    kit.weights = None  # read anew
+    return path
+
+
+def test_the_index_own_weights_come_over(kit, tmp_path):
+    path = tuned(kit)
+    done = kit.export(tmp_path / "out")
+    card = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    assert (done.weights, card["format"], set(card["files"])) == (path.name, 2, {*FILES, path.name})
+    assert done.bytes == sum(p.stat().st_size for p in (tmp_path / "out").iterdir())
+    with copy_of(tmp_path / "out", tmp_path / "copy") as copy:
+        assert (copy.weights, copy.info().weights) == (kit.weights, kit.info().weights)
+        assert (copy.weights.phrase, copy.weights.confidence_base) == (0.75, -3.5)
+        assert (copy.catalog.folder / path.name).read_bytes() == path.read_bytes()
+        assert found(copy) == found(kit)
+        assert copy.context(QUESTIONS[0], budget=300).confidence == kit.context(QUESTIONS[0], budget=300).confidence
+
+
+def test_an_export_without_own_weights_is_read_by_every_version(kit, exported, tmp_path):
+    card = json.loads((exported / MANIFEST).read_text())
+    assert (card["format"], set(card["files"])) == (1, set(FILES))
+    stranger = file_name(kit.catalog.identity.embedder.digest)
+    (exported / stranger).write_text("was not exported")
+    with copy_of(exported, tmp_path / "copy") as copy:
+        assert copy.weights == Weights()
+        assert not (copy.catalog.folder / stranger).exists()
+
+
+def test_own_weights_that_are_damaged_or_not_its_own(kit, tmp_path):
+    from contextkit.exchange import _sum
+
+    path, out = tuned(kit), tmp_path / "out"
+    kit.export(out)
+    here, text = out / path.name, path.read_text()
+    other = text.replace(kit.catalog.identity.embedder.digest, "e" * 64)
+    signed = [
+        (text.replace("phrase", "praise"), InputError, "unknown numbers praise"),
+        (other, IndexMismatch, "were fitted with"),
+    ]
+    for wrong, error, message in signed:
+        here.write_text(wrong)
+        with pytest.raises(IndexDamaged, match=f"{path.name} is not the file that was exported"):
+            import_index(out, tmp_path / "copy")
+        card = json.loads((out / MANIFEST).read_text())
+        keep = card["files"][path.name]
+        rewrite(out, files={**card["files"], path.name: _sum(here)})
+        with pytest.raises(error, match=message):
+            import_index(out, tmp_path / "copy")
+        rewrite(out, files={**card["files"], path.name: keep})
+    here.unlink()
+    with pytest.raises(IndexDamaged, match=f"has no {path.name}"):
+        import_index(out, tmp_path / "copy")
+    rewrite(out, files={**card["files"], "../weights.json": keep})
+    with pytest.raises(IndexDamaged, match=r"weights.*export"):
+        import_index(out, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+    path.write_text("{")
+    with pytest.raises(InputError, match="mend or remove it"):
+        kit.export(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    assert left(tmp_path) == []
 
 
 def test_an_unknown_codec_and_a_manifest_without_identity(exported, tmp_path):

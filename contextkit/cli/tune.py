@@ -22,7 +22,8 @@ def tune(
     questions: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[QUESTIONS]", help="Judged questions: JSON lines with question and gold (texts, or document, start, end)."
+            metavar="[QUESTIONS]",
+            help="Judged questions: JSON lines with question and gold (texts, or document, start, end).",
         ),
     ] = None,
     *,
@@ -73,10 +74,34 @@ def _print(report: TuningReport) -> None:
     if report.weak:
         output.note(f"{report.weak} of the questions are guesses from receipts")
     output.print_text(output.visible(f"{_verdict(report)}: {report.reason}"))
+    _print_confidence(report)
     if report.file:
         output.print_text(output.visible(f"written: {report.file}"))
     if report.next:
         output.print_text(output.visible(f"to use it: {report.next}"))
+
+
+def _print_confidence(report: TuningReport) -> None:
+    """What became of the confidence, or why nothing did."""
+    from contextkit.evaluation.report import Verdict
+    from contextkit.evaluation.tuning import LEAST
+
+    found = report.confidence
+    if found is None:
+        if report.unanswered and report.what == "weights":
+            output.note(
+                f"the confidence is not refitted: {report.unanswered} questions have no answer, and each half needs {LEAST} such"
+            )
+        return
+    rows = [
+        (when, f"{sure.log_loss:.3f}", f"{sure.auroc:.3f}", f"{sure.ece:.3f}")
+        for when, sure in (("before", found.before), ("after", found.after))
+    ]
+    asked = f"confidence, {found.answered} held-out questions with an answer, {found.unanswered} without"
+    heads = ("log-loss", "AUROC", "calibration error")
+    output.console().print(output.table(asked, ("", *heads), rows, right=heads))
+    kept = "kept as it was" if found.verdict is Verdict.KEPT else "would be adopted" if report.dry_run else "adopted"
+    output.print_text(output.visible(f"{kept}: {found.reason}"))
 
 
 def _verdict(report: TuningReport) -> str:

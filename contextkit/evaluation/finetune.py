@@ -1,58 +1,42 @@
-"""An embedder trained on judged questions: what to learn from, and a short training loop.
+"""An embedder trained on judged questions: the loss, a short training loop, and the folder that comes of it.
 
-A question is drawn towards the passages that answer it and away from those that were found for it and do not, and from what
-answers the other questions beside it: the multiple negatives ranking loss of sentence-transformers (Henderson et al. 2017,
-"Efficient natural language response suggestion for Smart Reply", section 4.4) with mined hard negatives. Plain torch: the
-trainer of sentence-transformers would need further packages for nothing that is used here. Whether the result is worth anything
-is judged in `tuning.py`.
+A question is drawn towards the passage that answers it and away from those that were found for it and do not, and from all that
+stands beside it in the batch: the multiple negatives ranking loss (Henderson et al. 2017, "Efficient natural language response
+suggestion for Smart Reply", section 4.4) with mined hard negatives. The same for the sentences in them, whose vectors are means
+over their tokens' states in the passage, as in the index: they come out of the same pass.
+
+Two things keep what the model knew. The learning is short, and what is written lies between the model before and the trained one
+(Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). Memory does not grow with the batch: vectors are made first,
+then the gradient of each few passages by itself (Gao et al. 2021, "Scaling deep contrastive learning batch size under memory
+limited setup"). Plain torch: the trainer of sentence-transformers needs further packages for nothing that is used here, and
+knows no sentences inside a passage. What is learned from is made in `examples.py`; whether it helps is judged in `tuning.py`.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contextkit.context.build import Reader, retrieve
 from contextkit.errors import EmbedderError, InputError
-from contextkit.evaluation.metric import holder
-from contextkit.evaluation.questions import Asked
-from contextkit.evaluation.signals import request
+from contextkit.evaluation.examples import Example, Passage, batches
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
 
-    from contextkit.types import EmbedderInfo
-
-NEGATIVES = 3
-"""Passages a question that were found for it and hold nothing of its answer."""
-_POSITIVES = 2  # passages a question that hold the most of its answer
+_SCALE = 20.0  # of cosines in the losses, as sentence-transformers has it
 _CLIP = 1.0  # the longest step of a gradient
+_AT_ONCE = 2_048  # tokens whose states are in memory with all that their gradient needs
 
 Tell = Callable[[str, int, int | None], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """What one step learns from.
-
-    Attributes:
-        question: with the embedder's prefix.
-        positive: a passage that answers it, as it is embedded: prefix, header, text.
-        negatives: `NEGATIVES` passages that do not.
-    """
-
-    question: str
-    positive: str
-    negatives: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,46 +47,17 @@ class Training:
         epochs: how often each example is seen.
         batch: examples in a step; what answers the others counts as wrong, so that more teach more.
         rate: the learning rate at its highest; it rises over the first tenth of the steps and then falls to 0.
-        seed: of the order and of dropout.
+        sentences: what the loss over sentences counts beside that over passages.
+        mix: how far what is written lies from the model before (0) to the trained one (1), weight by weight.
+        seed: of the order.
     """
 
-    epochs: int = 2
-    batch: int = 16
+    epochs: int = 1
+    batch: int = 8
     rate: float = 2e-5
+    sentences: float = 1.0
+    mix: float = 0.5
     seed: int = 0
-
-
-def examples(
-    reader: Reader, info: EmbedderInfo, asked: Sequence[Asked], tell: Callable[[int], None] | None = None
-) -> list[Example]:
-    """Examples from what an index finds for judged questions, in their order.
-
-    Of the candidates of a question the two that hold most of its gold answer it, the best ranked that hold none do not. A
-    question of which no candidate holds any gold, or every one does, gives no example.
-    """
-    out: list[Example] = []
-    for done, one in enumerate(asked, 1):
-        out.extend(_of(reader, info, one))
-        if tell is not None:
-            tell(done)
-    return out
-
-
-def _of(reader: Reader, info: EmbedderInfo, one: Asked) -> list[Example]:
-    """The examples of one question."""
-    found, held = retrieve(reader, request(one, 1)).found, holder(one.gold)
-    share = np.array([held(chunk.text) for chunk in found.chunks])
-    if not share.any():
-        return []
-    headers = [f"{chunk.header}\n" if chunk.header else "" for chunk in found.chunks]
-    texts = [f"{info.passage_prefix}{header}{c.text}" for header, c in zip(headers, found.chunks, strict=True)]
-    ranked = np.argsort(-found.fused(reader.weights), kind="stable")
-    wrong = [texts[n] for n in ranked if share[n] == 0][:NEGATIVES]
-    right = [texts[n] for n in np.argsort(-share, kind="stable")[:_POSITIVES] if 2 * share[n] >= share.max()]
-    if not wrong:
-        return []
-    negatives = tuple(wrong[n % len(wrong)] for n in range(NEGATIVES))
-    return [Example(info.query_prefix + one.judged.question, text, negatives) for text in right]
 
 
 def train(
@@ -114,116 +69,238 @@ def train(
     numbers. On the same machine the same examples give the same weights.
 
     Args:
-        model: folder of a sentence-transformers model.
+        model: folder of a sentence-transformers model, a transformer with pooling.
         out: a folder that does not exist yet, or is empty.
-        learn: at least two examples.
+        learn: at least two examples, made for this model.
         training: how; None: as it works for small models.
         tell: is told ("train", steps done, of how many).
 
     Raises:
         InputError: `out` holds something, or there is too little to learn from.
-        EmbedderError: the model does not load.
+        EmbedderError: what training needs is not installed, the model does not load or is of a kind that is not trained here,
+            or the loss came to be no number.
     """
-    import torch
-
-    from contextkit.embedding.general import quiet
-
     how = training or Training()
     if len(learn) < 2:
         raise InputError(
             f"{len(learn)} examples are too few to train an embedder: judge more questions whose gold the index finds"
         )
-    with _made(out) as draft, torch.random.fork_rng(), quiet():
+    check_new(out)
+    check_installed()
+    import torch
+
+    from contextkit.embedding.general import quiet
+
+    with new_folder(out) as draft, torch.random.fork_rng(), quiet():
         torch.manual_seed(how.seed)
         loaded = _loaded(model)
-        losses = _steps(loaded, learn, how, tell)
-        loaded.eval().save_pretrained(str(draft), create_model_card=False)
+        before = {name: value.clone() for name, value in loaded.state_dict().items()}
+        losses = _steps(_Net(loaded), learn, how, tell)
+        loaded.load_state_dict({name: _between(before[name], now, how.mix) for name, now in loaded.state_dict().items()})
+        loaded.save_pretrained(str(draft), create_model_card=False)
     return losses
 
 
-def batches(learn: Sequence[Example], size: int, seed: int) -> list[list[Example]]:
-    """The examples in a new order, in batches in which what answers one question is not there as another's answer or negative.
-
-    What is elsewhere in a batch counts as wrong, so it must not be right. The last batches may be small.
-    """
-    order = list(learn)
-    random.Random(seed).shuffle(order)  # noqa: S311 - an order, not a secret
-    full: list[list[Example]] = []
-    filling: list[list[Example]] = []
-    for example in order:
-        place = next((batch for batch in filling if not any(_clash(example, other) for other in batch)), None)
-        if place is None:
-            place = []
-            filling.append(place)
-        place.append(example)
-        if len(place) == size:
-            full.append(place)
-            filling = [batch for batch in filling if batch is not place]
-    return [*full, *filling]
+def check_installed() -> None:
+    """Raises EmbedderError where what training needs is not there: an index can be used without it."""
+    for name in ("torch", "sentence_transformers"):
+        try:
+            __import__(name)
+        except ImportError as error:
+            package = name.replace("_", "-")
+            raise EmbedderError(
+                f"training an embedder needs the package {package!r}, which is not installed ({error}): pip install {package}; "
+                "fitting the weights alone needs no such thing"
+            ) from error
 
 
-def _clash(a: Example, b: Example) -> bool:
-    return a.positive == b.positive or a.positive in b.negatives or b.positive in a.negatives
+class _Net:
+    """A model that gives vectors of token ids, of passages and of the sentences in them, with their gradient."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        self.model, self._modules = model, list(model)
+        kinds = [type(module).__name__ for module in self._modules]
+        if kinds[:2] != ["Transformer", "Pooling"]:
+            raise EmbedderError(f"a model made of {', '.join(kinds)} is not trained here, only a Transformer with Pooling")
+        self._device = model.device
+        self._pad = int(getattr(model.tokenizer, "pad_token_id", None) or 0)
+
+    def questions(self, ids: Sequence[NDArray[np.int32]]) -> torch.Tensor:
+        """Unit vectors of questions, (n, dimension)."""
+        from torch.nn.functional import normalize
+
+        return normalize(self._through(self._states(ids), 1), dim=1)
+
+    def passages(self, passages: Sequence[Passage]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Unit vectors of passages, (n, dimension), and of all their sentences one after the other, (m, dimension)."""
+        from torch.nn.functional import normalize
+
+        from contextkit.embedding.pooling import flat_owners, mean_by
+
+        features = self._states([one.ids for one in passages])
+        states = features["token_embeddings"][features["attention_mask"].bool()]
+        sizes = [one.sentences for one in passages]
+        owners = flat_owners([one.owners for one in passages], sizes).to(self._device)
+        means = mean_by(states, owners, sum(sizes))
+        inner = self._through({"sentence_embedding": means}, 2)
+        return normalize(self._through(features, 1), dim=1), normalize(inner, dim=1)
+
+    def _states(self, ids: Sequence[NDArray[np.int32]]) -> dict[str, torch.Tensor]:
+        """The token states of texts, padded to the longest, as the transformer gives them to its pooling."""
+        import torch
+
+        padded = torch.full((len(ids), max(map(len, ids))), self._pad)
+        mask = torch.zeros_like(padded)
+        for row, text in enumerate(ids):
+            padded[row, : len(text)] = torch.from_numpy(text)
+            mask[row, : len(text)] = 1
+        padded, mask = padded.to(self._device), mask.to(self._device)
+        with _arithmetic(self._device.type):
+            features = self._modules[0]({"input_ids": padded, "attention_mask": mask})
+        return {**features, "token_embeddings": features["token_embeddings"].float()}
+
+    def _through(self, features: dict[str, torch.Tensor], first: int) -> torch.Tensor:
+        for module in self._modules[first:]:
+            features = module(features)
+        return features["sentence_embedding"].float()
 
 
-def _steps(model: SentenceTransformer, learn: Sequence[Example], how: Training, tell: Tell | None) -> list[float]:
+def _arithmetic(device: str) -> AbstractContextManager[object]:
+    """bfloat16 where it is multiplied natively, which halves the time; else float32. Weights stay float32."""
     import torch
-    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+    from contextkit.embedding.encoders import native_precision
+
+    native = native_precision() == "bfloat16" if device == "cpu" else device == "cuda"
+    return torch.autocast(device, torch.bfloat16) if native else nullcontext()
+
+
+def _steps(net: _Net, learn: Sequence[Example], how: Training, tell: Tell | None) -> list[float]:
+    """Trains, and gives the mean loss of each epoch. Dropout stays off: a short training does not need it, and it takes time."""
+    import torch
 
     plan = [batches(learn, how.batch, how.seed + epoch) for epoch in range(how.epochs)]
     total = sum(map(len, plan))
     warm = max(1, total // 10)
-    loss_of = MultipleNegativesRankingLoss(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=how.rate)
+    optimizer = torch.optim.AdamW(net.model.parameters(), lr=how.rate)
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warm, (total - step) / max(1, total - warm), 1.0)
     )
-    model.train()
+    net.model.eval()
     losses, done = [], 0
     for epoch in plan:
         of_epoch = []
         for batch in epoch:
-            optimizer.zero_grad()
-            loss = loss_of(_columns(model, batch), torch.empty(0))
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
-            optimizer.step()
-            rate.step()
-            of_epoch.append(float(loss.detach()))
-            done += 1
             if tell is not None:
                 tell("train", done, total)
+            optimizer.zero_grad()
+            of_epoch.append(_learned(net, batch, how.sentences))
+            if not np.isfinite(of_epoch[-1]):
+                raise EmbedderError(f"training came to a loss that is no number in step {done + 1} of {total}: lower the rate")
+            torch.nn.utils.clip_grad_norm_(net.model.parameters(), _CLIP)
+            optimizer.step()
+            rate.step()
+            done += 1
         losses.append(float(np.mean(of_epoch)))
-    if not np.isfinite(losses).all():
-        raise EmbedderError(f"training ended with a loss that is no number ({losses}): give fewer questions or a lower rate")
+    if tell is not None:
+        tell("train", total, total)
     return losses
 
 
-def _columns(model: SentenceTransformer, batch: Sequence[Example]) -> list[dict[str, torch.Tensor]]:
-    """Questions, positives and each row of negatives as the model reads them."""
-    texts = [[e.question for e in batch], [e.positive for e in batch]]
-    texts += [[e.negatives[n] for e in batch] for n in range(NEGATIVES)]
-    read = [model.preprocess(column) for column in texts]
-    return [{name: value.to(model.device) for name, value in one.items() if hasattr(value, "to")} for one in read]
+def _learned(net: _Net, batch: Sequence[Example], sentences: float) -> float:
+    """Adds the gradient of a batch to the model's, a few passages at a time, and gives the batch's loss."""
+    import torch
+
+    passages = [*(e.positive for e in batch), *(one for e in batch for one in e.negatives)]
+    parts = list(_parts(passages))
+    with torch.no_grad():
+        made = [net.passages(part) for part in parts]
+    whole, inner = (torch.cat(vectors).requires_grad_() for vectors in zip(*made, strict=True))
+    asked = net.questions([e.ids for e in batch])
+    loss = _loss(asked, whole, inner, _answers(batch, passages).to(asked.device), sentences)
+    loss.backward()  # type: ignore[no-untyped-call]  # theirs
+    pulls = (_pulls(leaf, [len(one[n]) for one in made]) for n, leaf in enumerate((whole, inner)))
+    for part, *pull in zip(parts, *pulls, strict=True):
+        torch.autograd.backward(net.passages(part), pull)
+    return float(loss.detach())
+
+
+def _pulls(vectors: torch.Tensor, sizes: list[int]) -> Sequence[torch.Tensor]:
+    """The gradient by the vectors, part by part; 0 where the loss did not ask for them (no sentence answers)."""
+    import torch
+
+    return torch.split(torch.zeros_like(vectors) if vectors.grad is None else vectors.grad, sizes)
+
+
+def _parts(passages: Sequence[Passage]) -> Iterator[list[Passage]]:
+    """The passages in order, so many at once as fit in memory beside their gradient."""
+    part: list[Passage] = []
+    for one in passages:
+        if part and (len(part) + 1) * max(len(one.ids), *(len(p.ids) for p in part)) > _AT_ONCE:
+            yield part
+            part = []
+        part.append(one)
+    yield part
+
+
+def _answers(batch: Sequence[Example], passages: Sequence[Passage]) -> torch.Tensor:
+    """Which sentences answer which question: bool, (questions, sentences of all passages)."""
+    import torch
+
+    firsts = np.cumsum([0, *(one.sentences for one in passages)])
+    out = torch.zeros((len(batch), int(firsts[-1])), dtype=torch.bool)
+    for row, example in enumerate(batch):
+        out[row, [int(firsts[row]) + n for n in example.answers]] = True
+    return out
+
+
+def _loss(
+    asked: torch.Tensor, passages: torch.Tensor, sentences: torch.Tensor, answers: torch.Tensor, share: float
+) -> torch.Tensor:
+    """How unlikely it is that each question picks its passage (they are the first ones), and one of its sentences."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    of_passages = cross_entropy(_SCALE * asked @ passages.T, torch.arange(len(asked), device=asked.device))
+    known = answers.any(dim=1)
+    if not known.any():
+        return of_passages
+    scores = _SCALE * asked[known] @ sentences.T
+    right = torch.logsumexp(scores.masked_fill(~answers[known], -torch.inf), dim=1)
+    return of_passages + share * (torch.logsumexp(scores, dim=1) - right).mean()
+
+
+def _between(before: torch.Tensor, now: torch.Tensor, mix: float) -> torch.Tensor:
+    """A weight so far from one to the other; what is no fraction stays as it is."""
+    return before + mix * (now - before) if now.is_floating_point() else now
 
 
 def _loaded(model: Path) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
+    settings = {"attn_implementation": "eager"}  # twice as fast as the fused one backwards on a processor
     try:
-        return SentenceTransformer(str(model), local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        return SentenceTransformer(str(model), local_files_only=True, model_kwargs=settings)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise EmbedderError(f"the model {str(model)!r} does not load for training: {error}") from error
 
 
 @contextmanager
-def _made(out: Path) -> Iterator[Path]:
-    """A folder to write to that becomes `out` at the end of the block, and is gone after an error."""
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to write to that becomes `out` at the end of the block, and is gone after an error.
+
+    Raises:
+        InputError: `out` is a file, or holds something.
+    """
     check_new(out)
     draft = out.with_name(f".{out.name}.{os.getpid()}.new")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield draft
+        for path in draft.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
         if out.is_dir():
             out.rmdir()
         draft.rename(out)

@@ -72,18 +72,27 @@ def fit(lists: Listed, weights: Weights, budgets: Sequence[int]) -> Fitted:
 
 
 def _price(lists: Listed, used: NDArray[np.int64], start: Array, budgets: Array) -> float:
-    """The price whose fits to some of the questions give the most evidence on the others; the higher one of equals."""
+    """The highest price whose fits to some of the questions give the most evidence on the others, but for one standard error.
+
+    The rule of Breiman et al., "Classification and Regression Trees" (1984): what may be noise does not move the weights.
+    """
     number = np.arange(len(lists.first))
     folds = min(FOLDS, len(number))
     if folds < 2:
         return PRICES[0]
-    held = dict.fromkeys(PRICES, 0.0)
+    held: dict[float, list[float]] = {price: [] for price in PRICES}
     for fold in range(folds):
         here, there = (_Problem(lists.of(number % folds == fold), used, budgets), lists.of(number % folds != fold))
         problem = _Problem(there, used, budgets)
         for price in PRICES:
-            held[price] += here.evidence(_best(problem, start, price))[0] * len(here.first)
-    return max(PRICES, key=lambda price: (held[price], price))
+            held[price].append(here.evidence(_best(problem, start, price))[0])
+    best = np.array(max(held.values(), key=sum))
+
+    def is_as_good(price: float) -> bool:
+        short = best - np.array(held[price])
+        return bool(short.mean() <= short.std(ddof=1) / len(short) ** 0.5)
+
+    return max(price for price in PRICES if is_as_good(price))
 
 
 def _best(problem: _Problem, start: Array, price: float) -> Array:
@@ -112,10 +121,9 @@ class _Problem:
         m = len(self.gain)
         self.sizes = np.diff(np.append(self.first, m))
         rows = np.arange(m)
-        self.before = np.where(lists.follows, rows - 1, rows)  # a row without one points at itself and is masked out
-        after = np.append(lists.follows[1:], False)
-        self.after = np.where(after, rows + 1, rows)
-        self.has_before, self.has_after = lists.follows, after
+        self.from_before, self.from_after = lists.before, lists.after
+        self.before = np.where(self.from_before > 0, rows - 1, rows)  # a row without one points at itself and is masked out
+        self.after = np.where(self.from_after > 0, rows + 1, rows)
 
     def evidence(self, point: Array) -> tuple[float, Array]:
         """(mean smoothed evidence over questions and budgets, its gradient)."""
@@ -130,18 +138,18 @@ class _Problem:
             slope += edge * (self.gain - np.repeat(worth, self.sizes) * self.tokens)
         count = len(self.budgets) * len(self.first)
         slope /= count
-        linear = slope @ self.columns + (slope * share) @ self.columns[better]
-        return total / count, np.append(linear, slope @ np.where(share > 0, self._own[better], 0.0))
+        of_own = slope + np.bincount(better, slope * share * point[-1], len(slope))
+        return total / count, np.append(of_own @ self.columns, slope @ (share * self._own[better]))
 
     def _scores(self, point: Array) -> tuple[Array, NDArray[np.int64], Array]:
-        """(scores, row of each sentence's better neighbour, the share of it that is added)."""
+        """(scores, row of each sentence's better neighbour, how much of the neighbours' share of it is added)."""
         self._own = own = self.columns @ point[:-1]
-        left = np.where(self.has_before, own[self.before], -np.inf)
-        right = np.where(self.has_after, own[self.after], -np.inf)
+        left = np.where(self.from_before > 0, own[self.before] * self.from_before, -np.inf)
+        right = np.where(self.from_after > 0, own[self.after] * self.from_after, -np.inf)
         better = np.where(left >= right, self.before, self.after)
         best = np.maximum(left, right)
-        share = np.where(best > 0, point[-1], 0.0)
-        return own + share * np.where(best > 0, best, 0.0), better, share
+        share = np.where(best > 0, np.where(left >= right, self.from_before, self.from_after), 0.0)
+        return own + point[-1] * share * own[better], better, share
 
     def _inside(self, scores: Array, budget: float) -> tuple[Array, Array]:
         """(how far each sentence is in, 0 to 1; the derivative of that by its score), the budget being kept by each question."""

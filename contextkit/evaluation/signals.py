@@ -15,9 +15,11 @@ from contextkit.context.build import Reader, Request, Retrieved, retrieve
 from contextkit.evaluation.metric import holder
 from contextkit.evaluation.questions import Asked
 from contextkit.protocols import TokenCounter
+from contextkit.retrieval.sentences import SIGNALS
 
 LINEAR = (
-    "passage", "coverage", "document", "date", "sentence", "sentence_lexical", "phrase", "speaker", "rerank",
+    "passage", "coverage", "document", "date", "sentence", "sentence_lexical", "phrase", "first_mention", "speaker",
+    "negation", "rerank",
 )  # fmt: skip
 """The weights that multiply a column of `Listed`, in the columns' order; `neighbour` is the one that does not."""
 
@@ -30,7 +32,8 @@ class Listed:
 
     Attributes:
         columns: float64, shape (m, len(LINEAR)).
-        follows: bool (m,), whether a sentence directly follows the one before it; never at a question's start.
+        before: float64 (m,), how much of the neighbours' share a sentence has of the one before it; 0 at a question's start.
+        after: float64 (m,), the same of the one behind it; 0 at a question's end.
         gain: float64 (m,), share of its question's gold that a sentence holds, those of a question summing to 1.
         tokens: float64 (m,), of each sentence.
         first: int64 (n,), row of each question's first sentence.
@@ -38,7 +41,8 @@ class Listed:
     """
 
     columns: NDArray[np.float64]
-    follows: NDArray[np.bool_]
+    before: NDArray[np.float64]
+    after: NDArray[np.float64]
     gain: NDArray[np.float64]
     tokens: NDArray[np.float64]
     first: NDArray[np.int64]
@@ -49,7 +53,7 @@ class Listed:
         sizes = np.diff(np.append(self.first, len(self.gain)))
         rows = np.repeat(questions, sizes)
         first = np.concatenate([[0], np.cumsum(sizes[questions])[:-1]]).astype(np.int64)
-        return Listed(self.columns[rows], self.follows[rows], self.gain[rows], self.tokens[rows], first)
+        return Listed(self.columns[rows], self.before[rows], self.after[rows], self.gain[rows], self.tokens[rows], first)
 
 
 def collect(reader: Reader, asked: Sequence[Asked], counter: TokenCounter, tell: Tell | None = None) -> Listed:
@@ -64,21 +68,20 @@ def collect(reader: Reader, asked: Sequence[Asked], counter: TokenCounter, tell:
     Raises:
         FilterError: a question's filter is not understood.
     """
-    parts: list[tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]] = []
+    parts: list[tuple[NDArray[np.float64], ...]] = []
     for done, one in enumerate(asked, 1):
         found = retrieve(reader, request(one, 1))
         gain, tokens = _worth(found, one.gold, counter)
         if gain.any():
-            follows = found.sentences.follows.copy()
-            follows[0] = False
-            parts.append((columns(found), follows, gain / gain.sum(), tokens))
+            before, after = (side.astype(np.float64) for side in (found.sentences.before, found.sentences.after))
+            parts.append((columns(found), before, after, gain / gain.sum(), tokens))
         if tell is not None:
             tell(done)
-    sizes = [len(part[2]) for part in parts]
-    none = (np.zeros((0, len(LINEAR))), np.zeros(0, np.bool_), np.zeros(0), np.zeros(0))
-    joined = [np.concatenate(column) for column in zip(none, *parts, strict=True)]
+    sizes = [len(part[0]) for part in parts]
+    none = (np.zeros((0, len(LINEAR))), *(np.zeros(0) for _ in range(4)))
+    signals, before, after, gains, counts = (np.concatenate(column) for column in zip(none, *parts, strict=True))
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64) if sizes else np.zeros(0, np.int64)
-    return Listed(joined[0], joined[1].astype(np.bool_), joined[2], joined[3], first, len(asked) - len(parts))
+    return Listed(signals, before, after, gains, counts, first, len(asked) - len(parts))
 
 
 def request(one: Asked, budget: int) -> Request:
@@ -92,7 +95,7 @@ def columns(found: Retrieved) -> NDArray[np.float64]:
     chunk, sentences, candidates = found.sentences.chunk, found.sentences, found.found
     judged = np.zeros(len(chunk)) if candidates.rerank is None else candidates.rerank[chunk]
     of_chunks = (candidates.passage, candidates.coverage, candidates.together, candidates.dated)
-    of_sentences = (sentences.dense, sentences.lexical, sentences.phrase, sentences.speaker)
+    of_sentences = (sentences.signals[name] for name in SIGNALS)
     signals = (*(values[chunk] for values in of_chunks), *of_sentences, judged)
     return np.column_stack(signals).astype(np.float64)
 

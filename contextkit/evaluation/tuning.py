@@ -11,15 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contextkit.context.build import Reader, deliver, retrieve
+from contextkit.context.build import Reader, pack, retrieve
 from contextkit.errors import InputError
+from contextkit.evaluation.calibration import NAMES, Quality, Signs, better, calibrated, quality, signs_of
 from contextkit.evaluation.comparison import Difference, difference
 from contextkit.evaluation.fit import Fitted, fit
 from contextkit.evaluation.metric import holder
 from contextkit.evaluation.questions import Asked, Judged, held_out, looked_up
-from contextkit.evaluation.report import Held, TuningReport, Verdict
+from contextkit.evaluation.report import Calibration, Held, Sureness, TuningReport, Verdict
 from contextkit.evaluation.signals import collect, request
 from contextkit.protocols import TokenCounter
+from contextkit.retrieval.weights import Weights
 
 BUDGETS = (256, 512, 1024, 2048, 4096)
 LEAST = 20
@@ -32,19 +34,21 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The questions with an answer, in two parts.
+    """The questions in two parts, those with an answer and those without one.
 
     Attributes:
         tune: to fit to.
         judge: to judge by.
-        unanswered: how many have no answer, and are in neither.
         weak: how many of all are not judged but taken from receipts.
+        none_tune: without an answer, to fit the confidence to.
+        none_judge: without an answer, to judge the confidence by.
     """
 
     tune: list[Asked]
     judge: list[Asked]
-    unanswered: int
     weak: int
+    none_tune: list[Asked]
+    none_judge: list[Asked]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,11 @@ def parted(reader: Reader, questions: Sequence[Judged]) -> Parts:
             f"too few to judge: of {len(asked)} judged questions with an answer {len(tune)} are to fit to and {len(judge)} to "
             f"judge by, {LEAST} of each are needed; judge about {2 * LEAST + 10} or more"
         )
-    return Parts(tune, judge, len(questions) - len(asked), sum(one.judged.weak for one in asked))
+    sides: tuple[list[Asked], list[Asked]] = ([], [])
+    for one in questions:
+        if not one.gold:
+            sides[held_out(one.question)].append(Asked(one, ()))
+    return Parts(tune, judge, sum(one.judged.weak for one in asked), *sides)
 
 
 def checked_budgets(budgets: Sequence[int]) -> tuple[int, ...]:
@@ -109,7 +117,7 @@ def evidence(
     for row, one in enumerate(asked):
         held, found = holder(one.gold), retrieve(reader, request(one, budgets[0]))
         for column, budget in enumerate(budgets):
-            out[row, column] = held(deliver(reader, request(one, budget), counter, found).text)
+            out[row, column] = held(pack(reader, request(one, budget), counter, found).text)
         if tell is not None:
             tell(row + 1)
     return out
@@ -144,6 +152,48 @@ def compared(
     return Compared(first, second)
 
 
+def recalibrated(
+    reader: Reader, parts: Parts, budgets: Sequence[int], counter: TokenCounter, progress: Progress | None = None
+) -> tuple[Weights, Calibration] | None:
+    """(the reader's weights with a refitted confidence, what the held-out questions say of it); None where either part has
+    fewer than `LEAST` questions without an answer.
+    """
+    if min(len(parts.none_tune), len(parts.none_judge)) < LEAST:
+        return None
+    halves = ([*parts.tune, *parts.none_tune], [*parts.judge, *parts.none_judge])
+    total = sum(map(len, halves))
+    tell = (teller(progress, "confidence", total), teller(progress, "confidence", total, len(halves[0])))
+    fit_to, judge_by = (signs_of(reader, one, budgets, counter, t) for one, t in zip(halves, tell, strict=True))
+    found = calibrated(fit_to, reader.weights)
+    return found, _calibration(judge_by, reader.weights, found)
+
+
+def _calibration(seen: Signs, before: Weights, after: Weights) -> Calibration:
+    """What these questions say of a refitted confidence."""
+    old, new = quality(seen, before), quality(seen, after)
+    fall = better(old, new)
+    adopted = fall.low > 0
+    figures = (
+        f"log-loss {old.losses.mean():.3f} to {new.losses.mean():.3f} on {fall.questions} held-out questions, {fall.level:.0%} "
+        f"range of the fall {fall.low:+.3f} to {fall.high:+.3f}"
+    )
+    return Calibration(
+        verdict=Verdict.ADOPTED if adopted else Verdict.KEPT,
+        reason=f"the confidence {'is' if adopted else 'is not'} better by more than noise: {figures}",
+        answered=int(seen.answered.sum()),
+        unanswered=int((~seen.answered).sum()),
+        numbers_before={name: getattr(before, name) for name in NAMES},
+        numbers_after={name: getattr(after, name) for name in NAMES},
+        before=_sureness(old),
+        after=_sureness(new),
+        difference=fall.rounded(),
+    )
+
+
+def _sureness(found: Quality) -> Sureness:
+    return Sureness(log_loss=round(float(found.losses.mean()), 4), auroc=round(found.auroc, 4), ece=round(found.ece, 4))
+
+
 def verdict(found: Difference) -> tuple[Verdict, str]:
     """Adopted where the held-out evidence rises by more than noise, and the figures in words."""
     spread = f"{found.level:.0%} range {found.low:+.2f} to {found.high:+.2f}"
@@ -159,8 +209,9 @@ def report(what: str, parts: Parts, tuned: Compared, judged: Compared, budgets: 
     """The report of what was compared, with its verdict."""
     found = judged.difference()
     decided, reason = verdict(found)
+    unanswered = len(parts.none_tune) + len(parts.none_judge)
     return TuningReport(
-        verdict=decided, reason=reason, what=what, questions=0, unanswered=parts.unanswered, weak=parts.weak, skipped=0,
+        verdict=decided, reason=reason, what=what, questions=0, unanswered=unanswered, weak=parts.weak, skipped=0,
         before={}, after={}, tuned=tuned.held(budgets), held_out=judged.held(budgets), difference=found.rounded(),
     )  # fmt: skip
 

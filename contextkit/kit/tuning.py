@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from contextkit.catalog import Catalog
@@ -21,10 +22,10 @@ from contextkit.sync import Progress
 
 if TYPE_CHECKING:
     from contextkit.context.build import Reader
-    from contextkit.evaluation.fit import Fitted
     from contextkit.evaluation.questions import Judged
-    from contextkit.evaluation.report import TuningReport
-    from contextkit.evaluation.tuning import Compared, Parts
+    from contextkit.evaluation.report import Calibration, TuningReport
+    from contextkit.evaluation.tuning import Parts
+    from contextkit.retrieval.weights import Weights
 
 
 class Tuning(Wiring):
@@ -45,10 +46,13 @@ class Tuning(Wiring):
         The questions are parted by a hash of their words: one half is fitted to, the other judges. Adopted is what raises the
         evidence in packets of the held-out half by more than noise (the 5th percentile of a paired bootstrap is above 0).
         Weights that are adopted are written into the index's folder and used from then on; an adopted embedder is put to use by
-        `reembed`. Otherwise all stays as it is, and the report says so with the figures.
+        `reembed`. Otherwise all stays as it is, and the report says so with the figures. Where at least 20 questions of each half
+        have no gold, the packets' confidence is refitted too, and adopted by itself where its log-loss on the held-out half falls
+        by more than noise.
 
         Args:
             questions: judged questions, or a file of them: JSON lines with `question` and `gold`, see `evaluation.questions`.
+                Empty gold says that the index holds no answer.
             from_receipts: take questions from the receipts of calls that were reported to have succeeded too; they are guesses,
                 and judge only where too few others do.
             embedder: a new folder for a trained copy of the index's embedder; None: weights are fitted.
@@ -94,7 +98,7 @@ class Tuning(Wiring):
         self, reader: Reader, parts: Parts, budgets: tuple[int, ...], *, dry_run: bool, progress: Progress | None
     ) -> TuningReport:
         from contextkit.evaluation.report import Verdict
-        from contextkit.evaluation.tuning import compared, fitted, report
+        from contextkit.evaluation.tuning import compared, fitted, recalibrated, report
         from contextkit.tokens import counter_for
 
         counter = counter_for(None)
@@ -110,39 +114,73 @@ class Tuning(Wiring):
                 "after": {name: new[name] for name in found.names},
             }
         )
-        if made.verdict is not Verdict.ADOPTED or dry_run:
+        rises = made.verdict is Verdict.ADOPTED
+        # the confidence is that of the packets there will be
+        sure = recalibrated(after if rises else reader, parts, budgets, counter, progress)
+        made = made.model_copy(update={"confidence": sure and sure[1]})
+        adopting = [self._fitted_entry(made, found.names, len(parts.tune), budgets)] if rises else []
+        weights = after.weights if rises else reader.weights
+        if sure is not None and sure[1].verdict is Verdict.ADOPTED:
+            weights = sure[0]
+            adopting.append(self._confidence_entry(sure[1], len(parts.tune) + len(parts.none_tune)))
+        if dry_run or not adopting:
             return made
-        return made.model_copy(update={"file": str(self._adopt(found, parts, judged, budgets))})
+        return made.model_copy(update={"file": str(self._adopt(weights, adopting))})
 
-    def _adopt(self, found: Fitted, parts: Parts, judged: Compared, budgets: tuple[int, ...]) -> Path:
-        """Writes the fitted weights as the index's own; what was fitted before and is not now stays."""
-        identity = self.catalog.identity.embedder
+    def _adopt(self, weights: Weights, fitted: Sequence[Provenance]) -> Path:
+        """Writes fitted numbers as the index's own; what was fitted before and is not now stays, and where it comes from."""
+        fresh = {name for entry in fitted for name in entry.of}
         with self.catalog.writing("tune", wait=self._wait):
-            known = own(self.catalog.folder, identity.digest)
-            names = (*found.names, *(name for name in (known.numbers if known else ()) if name not in found.names))
-            at = " and ".join(map(str, budgets)) if len(budgets) < 3 else f"{budgets[0]} to {budgets[-1]}"
-            provenance = Provenance(
-                of=names,
-                how="contextkit tune: fitted to one half of the judged questions, judged by the other",
-                objective=f"smoothed evidence in packets of {at} tokens",
-                questions=len(parts.tune),
-                date=datetime.now(UTC).date().isoformat(),
-                embedder=identity.name,
-                digest=identity.digest,
-                figures={
-                    f"evidence on {len(parts.judge)} held-out questions before": round(100 * float(judged.before.mean()), 2),
-                    "after": round(100 * float(judged.after.mean()), 2),
-                },
-            )
-            path = adopt(self.catalog.folder, found.weights, provenance)
+            known = own(self.catalog.folder, self.catalog.identity.embedder.digest)
+            earlier = [
+                entry.model_copy(update={"of": left})
+                for entry in (known.provenance if known else ())
+                if (left := tuple(name for name in entry.of if name not in fresh))
+            ]
+            path = adopt(self.catalog.folder, weights, *earlier, *fitted)
         self.weights = None  # read anew
         return path
+
+    def _fitted_entry(self, made: TuningReport, names: tuple[str, ...], questions: int, budgets: tuple[int, ...]) -> Provenance:
+        """Where fitted weights come from."""
+        at = " and ".join(map(str, budgets)) if len(budgets) < 3 else f"{budgets[0]} to {budgets[-1]}"
+        held = made.held_out
+        figures = {
+            f"evidence on {held.questions} held-out questions before": round(fmean(held.before.values()), 2),
+            "after": round(fmean(held.after.values()), 2),
+        }
+        return self._entry(names, f"smoothed evidence in packets of {at} tokens", questions, figures)
+
+    def _confidence_entry(self, found: Calibration, questions: int) -> Provenance:
+        """Where a fitted confidence comes from."""
+        figures = {
+            f"log-loss on {found.difference.questions} held-out questions before": found.before.log_loss,
+            "log-loss after": found.after.log_loss,
+            "AUROC": found.after.auroc,
+            "expected calibration error": found.after.ece,
+        }
+        return self._entry(tuple(found.numbers_after), "likelihood of whether the index has an answer", questions, figures)
+
+    def _entry(self, names: tuple[str, ...], objective: str, questions: int, figures: dict[str, float]) -> Provenance:
+        identity = self.catalog.identity.embedder
+        return Provenance(
+            of=names,
+            how="contextkit tune: fitted to one half of the judged questions, judged by the other",
+            objective=objective,
+            questions=questions,
+            date=datetime.now(UTC).date().isoformat(),
+            embedder=identity.name,
+            digest=identity.digest,
+            figures=figures,
+        )
 
     def _train(
         self, reader: Reader, parts: Parts, budgets: tuple[int, ...], out: Path, progress: Progress | None
     ) -> TuningReport:
+        """Trains beside the folder that is asked for, and puts the model there when it was judged."""
         from contextkit.embedding import LocalEmbedder
-        from contextkit.evaluation.finetune import check_new, examples, train
+        from contextkit.evaluation.examples import examples
+        from contextkit.evaluation.finetune import check_installed, new_folder, train
         from contextkit.evaluation.report import Verdict
         from contextkit.evaluation.tuning import compared, report, teller
         from contextkit.tokens import counter_for
@@ -153,14 +191,14 @@ class Tuning(Wiring):
                 f"the embedder {model.info.name!r} is no model on this machine and cannot be trained: tune the weights instead, "
                 "or re-embed the index with a local model first"
             )
-        check_new(out)
-        learn = examples(reader, model.info, parts.tune, teller(progress, "collect", len(parts.tune)))
-        train(model.path, out, learn, tell=progress)
+        check_installed()
         counter = counter_for(None)
-        with tempfile.TemporaryDirectory(prefix="contextkit-tune-") as work:
+        with new_folder(out) as draft, tempfile.TemporaryDirectory(prefix="contextkit-tune-") as work:
+            learn = examples(reader, model, parts.tune, teller(progress, "collect", len(parts.tune)))
+            train(model.path, draft, learn, tell=progress)
             folder = _copied(self.catalog, Path(work) / "index")
             with Upkeep(Catalog.open(folder), model, weights=self._weights) as copy:
-                copy.reembed(LocalEmbedder(out), progress=progress)
+                copy.reembed(LocalEmbedder(draft), progress=progress)
                 after = replace(copy._reader(), reranking=reader.reranking)  # noqa: SLF001 - a kit like this one
                 judged = compared(reader, after, parts.judge, budgets, counter, stage="judge", progress=progress)
                 tuned = compared(reader, after, parts.tune, budgets, counter, stage="compare", progress=progress)

@@ -27,10 +27,16 @@ def made(n, m, useful, seed=0):
     gain = np.zeros((n, m))
     gain[:, 3] = 1
     signals[:, 3, LINEAR.index(useful)] = 1.2
-    follows = np.ones((n, m), bool)
-    follows[:, 0] = False
+    reach = random.choice([0.7, 1.0], (n, m))  # by chance: a pattern would tell where the gold stands
+    reach[:, 0] = 0
+    first = np.arange(n, dtype=np.int64) * m
     return Listed(
-        signals.reshape(-1, len(LINEAR)), follows.ravel(), gain.ravel(), np.full(n * m, 20.0), np.arange(n, dtype=np.int64) * m
+        signals.reshape(-1, len(LINEAR)),
+        reach.ravel(),
+        np.append(reach.ravel()[1:], 0.0) * 0.8,
+        gain.ravel(),
+        np.full(n * m, 20.0),
+        first,
     )
 
 
@@ -40,8 +46,19 @@ def test_the_columns_add_up_to_the_score(kit, judged):
     for asked in judged[:3]:
         found = retrieve(reader, request(Asked(asked, asked.gold), 1))
         own = columns(found) @ [getattr(weights, name) for name in LINEAR]
-        expected = with_neighbours(own.astype(np.float32), found.sentences.follows, weights.neighbour)
+        sides = found.sentences.before, found.sentences.after
+        expected = with_neighbours(own.astype(np.float32), *sides, weights.neighbour)
         np.testing.assert_allclose(found.sentences.score, expected, atol=1e-5)
+
+
+def test_the_fit_scores_as_the_index_does(kit, judged):
+    reader = kit._reader()
+    for asked in judged[:3]:
+        lists = collect(reader, [Asked(asked, asked.gold)], counter_for(None))
+        problem = fitting._Problem(lists, np.arange(len(LINEAR)), np.array([100.0]))
+        scores, _, _ = problem._scores(np.array([getattr(reader.weights, name) for name in (*LINEAR, "neighbour")]))
+        found = retrieve(reader, request(Asked(asked, asked.gold), 1))
+        np.testing.assert_allclose(scores, found.sentences.score, atol=1e-5)
 
 
 def test_what_is_collected(kit, judged):
@@ -55,7 +72,7 @@ def test_what_is_collected(kit, judged):
     ends = np.append(lists.first[1:], len(lists.gain))
     for start, end in zip(lists.first, ends, strict=True):
         assert lists.gain[start:end].sum() == pytest.approx(1)
-        assert not lists.follows[start]
+        assert (lists.before[start], lists.after[end - 1]) == (0, 0)
     assert lists.columns.shape == (len(lists.gain), len(LINEAR))
     assert (lists.tokens >= 2).all()
     some = lists.of(np.array([False, True, False, True, False, False]))
@@ -66,7 +83,8 @@ def test_what_is_collected(kit, judged):
 
 @pytest.mark.parametrize("budget", [60.0, 400.0, 100_000.0])
 def test_the_gradient_is_that_of_the_function(budget):
-    problem = fitting._Problem(made(5, 40, "sentence", seed=2), SOME, np.array([budget, 100.0]))
+    lists = made(5, 40, "sentence", seed=2)
+    problem = fitting._Problem(lists, SOME, np.array([budget, 100.0]))
     point = np.array([1.0, 0.5, 0.5, 0.25, 0.4])
     value, slope = problem.evidence(point)
     assert 0 <= value <= 1
@@ -91,7 +109,8 @@ def test_the_signal_that_tells_gains_weight(useful):
     assert found.names == (*NAMES, "neighbour")
     new = {name: getattr(found.weights, name) for name in NAMES}
     assert new[useful] > getattr(before, useful)
-    assert all(new[name] <= getattr(before, name) + 0.1 for name in NAMES if name != useful)
+    gain = {name: new[name] - getattr(before, name) for name in NAMES}
+    assert all(5 * gain[name] < gain[useful] for name in NAMES if name != useful)
     assert sum(new.values()) == pytest.approx(sum(getattr(before, name) for name in NAMES), abs=0.01)
     assert min(*new.values(), found.weights.neighbour) >= 0
     others = {name: getattr(before, name) for name in ("rerank", "whole", "enough", "confidence_base")}
@@ -100,10 +119,13 @@ def test_the_signal_that_tells_gains_weight(useful):
 
 
 def test_where_nothing_tells_the_weights_hardly_move():
-    lists = made(80, 40, "rerank", seed=7)
-    lists.columns[:, LINEAR.index("rerank")] = 0  # the only signal that told
-    found = fit(lists, Weights(), (60, 200))
-    assert all(abs(getattr(found.weights, name) - getattr(Weights(), name)) < 0.3 for name in NAMES)
+    largest = []
+    for seed in range(5):
+        lists = made(80, 40, "rerank", seed)
+        lists.columns[:, LINEAR.index("rerank")] = 0  # the only signal that told
+        found = fit(lists, Weights(), (60, 200))
+        largest.append(max(abs(getattr(found.weights, name) - getattr(Weights(), name)) for name in NAMES))
+    assert np.median(largest) < 0.3  # where one did move the questions held out would still have to show a gain
 
 
 def test_a_reranker_is_fitted_where_there_is_one():
