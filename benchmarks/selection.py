@@ -39,8 +39,9 @@ OFF: dict[str, dict[str, float]] = {
     "no sentence cosine": {"sentence": 0.0},
     "no sentence words": {"sentence_lexical": 0.0},
     "no phrases": {"phrase": 0.0},
+    "no first mentions": {"first_mention": 0.0},
     "no speakers": {"speaker": 0.0},
-    "no words": {"coverage": 0.0, "document": 0.0, "sentence_lexical": 0.0, "phrase": 0.0},
+    "no words": {"coverage": 0.0, "document": 0.0, "sentence_lexical": 0.0, "phrase": 0.0, "first_mention": 0.0},
     "no cosines": {"passage": 0.0, "sentence": 0.0},
     "no neighbours": {"neighbour": 0.0},
 }

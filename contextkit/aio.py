@@ -15,6 +15,7 @@ from contextkit.kit import open as open_kit
 from contextkit.retrieval.reranking import MILLISECONDS
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from types import TracebackType
     from typing import Self
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from contextkit.observe.difference import ReceiptDifference
     from contextkit.protocols import Chunker, Connector, Embedder, MemoryBackend, Reranker
     from contextkit.retrieval.hits import Hit
-    from contextkit.sync import Progress, SyncReport
+    from contextkit.sync import Pipeline, Progress, SyncReport
     from contextkit.types import Document, Principal
 
 P = ParamSpec("P")
@@ -114,9 +115,11 @@ class AsyncKit:
             progress,
         )
 
-    async def add(self, documents: Iterable[Document], *, progress: Progress | None = None) -> SyncReport:
+    async def add(
+        self, documents: Iterable[Document], *, pipeline: Pipeline | None = None, progress: Progress | None = None
+    ) -> SyncReport:
         """As `Kit.add`."""
-        return await self._stoppable(lambda tell: self.kit.add(documents, progress=tell), progress)
+        return await self._stoppable(lambda tell: self.kit.add(documents, pipeline=pipeline, progress=tell), progress)
 
     async def remove(self, ids: Iterable[str]) -> Committed:
         """As `Kit.remove`."""
@@ -173,10 +176,16 @@ class AsyncKit:
         )
 
     async def search(
-        self, question: str, *, k: int = 10, where: Where | None = None, principal: Principal | None = None
+        self,
+        question: str,
+        *,
+        k: int = 10,
+        where: Where | None = None,
+        principal: Principal | None = None,
+        now: datetime | None = None,
     ) -> list[Hit]:
         """As `Kit.search`."""
-        return await self._call(self.kit.search, question, k=k, where=where, principal=principal)
+        return await self._call(self.kit.search, question, k=k, where=where, principal=principal, now=now)
 
     async def nearest(
         self, vector: ArrayLike, *, k: int = 10, where: Where | None = None, principal: Principal | None = None
@@ -194,12 +203,13 @@ class AsyncKit:
         principal: Principal | None = None,
         format: str | Format = "text",  # noqa: A002 - the word that users know
         fill: str | Fill = "full",
+        now: datetime | None = None,
         progress: Progress | None = None,
     ) -> Packet:
         """As `Kit.context`."""
         return await self._call(
             self.kit.context, question, budget=budget, model=model, where=where, principal=principal, format=format,
-            fill=fill, progress=progress,
+            fill=fill, now=now, progress=progress,
         )  # fmt: skip
 
     async def build(self, call: AgentCall) -> AgentPacket:

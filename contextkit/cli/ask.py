@@ -98,7 +98,8 @@ def context(
     )
     wanted = PacketFormat(config.format)
     shape = PacketFormat.TEXT if wanted is PacketFormat.JSON else wanted
-    with session.opened(config) as kit:
+    kept = session.writable(config)
+    with session.opened(config, read_only=not kept) as kit:
         packet = kit.context(
             asked, budget=config.budget, model=config.model, where=filters, principal=caller, format=shape.value, fill=fill.value
         )
@@ -108,7 +109,10 @@ def context(
         output.print_json(packet.messages(provider.value))
     else:
         output.print_text(packet.text)
-    output.note(f"{summary(packet)}; contextkit explain {packet.receipt.id} says why")
+    if not packet.receipt.candidates:
+        output.warn("nothing found: the index has no document that this call may see (contextkit index info)")
+    why = f"contextkit explain {packet.receipt.id} says why" if kept else "no receipt kept, the index folder is read-only"
+    output.note(f"{summary(packet)}; {why}")
 
 
 def summary(packet: Packet) -> str:

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 _PIPED_WIDTH = 160
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_STAGES = {"list": "listing", "read": "reading", "embed": "embedding", "commit": "writing"}
+_STAGES = {
+    "terms": "reading words",
+    "list": "listing", "read": "reading", "embed": "embedding", "commit": "writing", "collect": "collecting", "train": "training",
+    "judge": "judging", "compare": "comparing",
+}  # fmt: skip
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON
@@ -106,9 +110,10 @@ def progress() -> Iterator[Progress | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), *times)
     with Progress(*columns, console=console(stderr=True), transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 

@@ -225,6 +225,8 @@ def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     yield "considered", f"{receipt.candidates} sentences; left out: {left}"
     if receipt.searched:
         yield "searched by", receipt.searched
+    for words, reading in receipt.understood.items():
+        yield "understood", f"{words}: {reading}"
     if receipt.reranker:
         yield "reranked", f"{receipt.reranked} passages within the cap of time, by {receipt.reranker}"
     yield "versions", ", ".join(f"{name} {version}" for name, version in receipt.versions.items())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contextkit.errors import FilterError, InputError
@@ -38,6 +40,11 @@ def opened(config: Settings, *, create: bool = False, read_only: bool = False) -
         memory=config.memory, backend=config.backend, reranker=config.reranker, rerank_ms=config.rerank_ms,
     ) as kit:  # fmt: skip
         yield kit
+
+
+def writable(config: Settings) -> bool:
+    """Whether the index's folder can be written, so that a receipt can be kept; true of one that is not there."""
+    return not Path(config.index).is_dir() or os.access(config.index, os.W_OK)
 
 
 def question(text: str) -> str:

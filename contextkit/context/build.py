@@ -21,10 +21,11 @@ from contextkit.context.units import Texts, units, worthwhile
 from contextkit.errors import BudgetExceeded, InputError
 from contextkit.protocols import Embedder, TokenCounter
 from contextkit.retrieval import aspects
-from contextkit.retrieval.candidates import Candidates, Clock, Sentences
+from contextkit.retrieval.candidates import DEPTH, Candidates, Clock
 from contextkit.retrieval.pasted import is_blank
 from contextkit.retrieval.reranking import Reranking
 from contextkit.retrieval.scoring import Weights
+from contextkit.retrieval.sentences import Sentences
 from contextkit.types import Principal
 
 Tell = Callable[[str, int, int | None], None]
@@ -33,6 +34,7 @@ Tell = Callable[[str, int, int | None], None]
 Why = Literal["budget", "duplicate", "delivered", "relevance"]
 
 _DROPPED_KEPT = 50
+_TOKENS_A_CHUNK = 60  # about half of the shortest that chunks are on average, so that a large budget finds enough to fill it
 _SHAPING = ("contextkit", "faiss-cpu", "tiktoken", "sentence-transformers", "torch")
 
 
@@ -50,6 +52,7 @@ class Request:
         order: in which order the documents stand.
         fill: how much of the budget is taken.
         delivered: text that the model has already; sentences that stand in it word for word are left out as delivered.
+        now: the moment that "last week" is read as of; None: this one. Without a zone it is UTC.
     """
 
     question: str
@@ -61,6 +64,7 @@ class Request:
     order: Order = Order.BEST_FIRST
     delivered: str = ""
     fill: Fill = Fill.FULL
+    now: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,23 +114,43 @@ class Retrieved:
     sentences: Sentences
     visible: Visible
     clock: Clock
+    now: datetime
+
+
+def moment(now: datetime | None) -> datetime:
+    """A moment in UTC; None: this one. Raises InputError where it is no datetime."""
+    if now is None:
+        return datetime.now(UTC)
+    if not isinstance(now, datetime):
+        raise InputError(f"now must be a datetime, not {now!r}")
+    return now.replace(tzinfo=UTC) if now.tzinfo is None else now.astimezone(UTC)
 
 
 def retrieve(reader: Reader, request: Request) -> Retrieved:
     """The scored candidates for a request. Raises FilterError where the filter is not understood, and RerankerError."""
-    clock = Clock()
+    clock, now = Clock(), moment(request.now)
     visible = reader.catalog.visible(request.where, request.principal)
     clock.lap("filter")
-    asked = aspects.search(reader.catalog, reader.vectors, reader.embedder, request.question, visible)
+    depth = max(DEPTH, request.budget // _TOKENS_A_CHUNK)
+    asked = aspects.search(reader.catalog, reader.vectors, reader.embedder, request.question, visible, depth, now)
     asked = aspects.rerank(asked, request.question, reader.reranking, reader.weights)
     found, sentences = aspects.score(reader.catalog, asked, reader.weights)
     clock.lap("retrieve")
-    return Retrieved(found, sentences, visible, clock)
+    return Retrieved(found, sentences, visible, clock, now)
 
 
 def deliver(reader: Reader, request: Request, counter: TokenCounter, retrieved: Retrieved) -> Packet:
     """The packet of what was retrieved, within the request's budget. Raises BudgetExceeded as `build` does."""
     found, sentences, clock = retrieved.found, retrieved.sentences, retrieved.clock
+    packed = pack(reader, request, counter, retrieved)
+    clock.lap("pack")
+    milliseconds = {**found.milliseconds, **clock.spent}
+    return _Account(reader, request, counter, found, sentences, packed, retrieved, milliseconds).packet()
+
+
+def pack(reader: Reader, request: Request, counter: TokenCounter, retrieved: Retrieved) -> Packed:
+    """What of what was retrieved goes into the packet. Raises BudgetExceeded as `build` does."""
+    found, sentences = retrieved.found, retrieved.sentences
     candidates = units(found, sentences, request.budget)
     texts = Texts(found.chunks)
     given: list[Unit] = []
@@ -144,9 +168,7 @@ def deliver(reader: Reader, request: Request, counter: TokenCounter, retrieved: 
         beside = {u.row for run in packed.runs for u in run.units}
         left = ((u, "relevance") for u in low if u.row not in beside)
         packed = replace(packed, dropped=(*((u, "delivered") for u in given), *packed.dropped, *left))
-    clock.lap("pack")
-    milliseconds = {**found.milliseconds, **clock.spent}
-    return _Account(reader, request, counter, found, sentences, packed, retrieved.visible, milliseconds).packet()
+    return packed
 
 
 def check_question(question: object) -> None:
@@ -200,18 +222,18 @@ class _Account:
     found: Candidates
     sentences: Sentences
     packed: Packed
-    visible: Visible
+    retrieved: Retrieved
     milliseconds: dict[str, float]
 
     def packet(self) -> Packet:
         request, packed = self.request, self.packed
         from contextkit.context.evidence import aged
 
-        now = datetime.now(UTC)
+        now = self.retrieved.now
         citations = tuple(self._citation(n, content) for n, content in enumerate(packed.documents, 1))
         items = aged([self._item(run) for run in packed.runs], citations, now)
         confidence = self._confidence()
-        created = now.isoformat(timespec="milliseconds")
+        created = datetime.now(UTC).isoformat(timespec="milliseconds")
         reasons = Counter(reason for _, reason in packed.dropped)
         reasons["budget"] += len(self.sentences.score) - len(packed.dropped) - sum(len(r.units) for r in packed.runs)
         receipt = Receipt(
@@ -227,7 +249,7 @@ class _Account:
             encoding=self.counter.name,
             exact=self.counter.exact,
             format=request.format,
-            generation=self.visible.generation,
+            generation=self.retrieved.visible.generation,
             index=self.reader.catalog.identity.uuid,
             embedder=f"{self.reader.embedder.info.name} ({self.reader.embedder.info.backend})",
             weights=asdict(self.reader.weights),
@@ -242,6 +264,8 @@ class _Account:
             reranker="" if self.reader.reranking is None else self.reader.reranking.reranker.name,
             reranked=self.found.reranked,
             searched=self.found.searched,
+            now=now.isoformat(),
+            understood=self.found.understood,
         )
         return Packet(
             question=request.question, text=packed.text, tokens=packed.tokens, budget=request.budget,
@@ -275,8 +299,8 @@ class _Account:
         chunk = int(sentences.chunk[row])
         values = {
             "total": unit.score, "passage": found.passage[chunk], "coverage": found.coverage[chunk],
-            "document": found.together[chunk], "date": found.dated[chunk], "sentence": sentences.dense[row],
-            "sentence_lexical": sentences.lexical[row], "phrase": sentences.phrase[row], "speaker": sentences.speaker[row],
+            "document": found.together[chunk], "date": found.dated[chunk],
+            **{name: signal[row] for name, signal in sentences.signals.items()},
             "rerank": 0.0 if found.rerank is None else found.rerank[chunk],
         }  # fmt: skip
         return Scores(**{name: round(float(value), 4) for name, value in values.items()})
@@ -301,12 +325,18 @@ class _Account:
         return Dropped(document_id=document, start=unit.start, end=unit.end, score=score, reason=cast("Why", reason))
 
     def _confidence(self) -> float:
-        if not self.packed.runs:
-            return 0.0
-        chosen = [u.row for run in self.packed.runs for u in run.units]
-        best = int(self.sentences.chunk[max(chosen, key=lambda row: float(self.sentences.score[row]))])
-        sentence = float(self.sentences.dense[chosen].max())
-        return confidence(self.reader.weights, float(self.found.passage.max()), sentence, float(self.found.coverage[best]))
+        felt = signs(self.retrieved, self.packed)
+        return 0.0 if felt is None else confidence(self.reader.weights, *felt)
+
+
+def signs(retrieved: Retrieved, packed: Packed) -> tuple[float, float, float] | None:
+    """What the confidence in a packet is made of, as `confidence` takes it; None where the packet holds nothing."""
+    if not packed.runs:
+        return None
+    found, sentences = retrieved.found, retrieved.sentences
+    chosen = [u.row for run in packed.runs for u in run.units]
+    best = int(sentences.chunk[max(chosen, key=lambda row: float(sentences.score[row]))])
+    return float(found.passage.max()), float(sentences.signals["sentence"][chosen].max()), float(found.coverage[best])
 
 
 def confidence(weights: Weights, passage: float, sentence: float, covered: float) -> float:
@@ -327,11 +357,13 @@ def _why(scores: Scores, weights: Weights) -> str:
         "passage": f"its passage is close in meaning (cosine {scores.passage:.2f})",
         "coverage": f"its passage has the question's words ({scores.coverage:.0%} by rarity)",
         "document": f"its document has the question's words ({scores.document:.0%} by rarity)",
-        "date": "it was said on the date asked about",
+        "date": "it is of the time asked about",
         "sentence": f"the sentence is close in meaning (cosine {scores.sentence:.2f})",
         "sentence_lexical": f"the sentence shares words with the question ({scores.sentence_lexical:.0%} of the best)",
         "phrase": f"words that stand together in the question do so here ({scores.phrase:.0%})",
+        "first_mention": f"its document first says the question's words here ({scores.first_mention:.0%} by rarity)",
         "speaker": "somebody whom the question names says it",
+        "negation": f"it denies what the question denies ({scores.negation:.0%} of it by rarity)",
         "rerank": f"the reranker says that its passage answers ({scores.rerank:.0%} of the best)",
     }
     return said[max(said, key=lambda name: getattr(weights, name) * getattr(scores, name))]

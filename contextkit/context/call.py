@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -147,6 +148,7 @@ class AgentCall(Checked):
         format: how documents are written: "text", "markdown" or "xml".
         order: in which order documents stand.
         fill: whether documents take what room there is, or only what comes near the best of them.
+        now: the moment that "last week" in the question, and the age of what is found, are counted from; None: that of the call.
         screens: what looks over each section before the packet is given out; their findings are in the receipt.
         task: kind of task, for routing and costs.
         catalogue: what you know of models, by name, in the place of what the catalogue says.
@@ -177,6 +179,7 @@ class AgentCall(Checked):
     format: Format = Format.TEXT
     order: Order = Order.BEST_FIRST
     fill: Fill = Fill.FULL
+    now: datetime | None = None
     screens: tuple[Screen, ...] = ()
     task: str = Field(default="", max_length=200)
     catalogue: dict[str, ModelFacts] = Field(default_factory=dict)

@@ -10,13 +10,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from contextkit.context.copies import key
 from contextkit.context.packet import Order
 from contextkit.context.render import Renderer, Section, Source
 from contextkit.errors import BudgetExceeded
 from contextkit.protocols import TokenCounter
 
-_WORD = re.compile(r"\w+")
-_LETTERS = bytes(code if code < 128 and _WORD.match(chr(code)) else 32 for code in range(256))  # all else a blank
 # Where a text may be cut: after a word, inside one that is no word, and after each letter of scripts written without spaces.
 _NO_SPACES = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _MARKS = "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u17b4-\u17d3"  # written on the letter before
@@ -103,6 +102,7 @@ class Packer:
     _chosen: dict[int, Unit] = field(default_factory=dict)
     _order: list[int] = field(default_factory=list)
     _heads: dict[int, int] = field(default_factory=dict)
+    _said: dict[str, int] = field(default_factory=dict)
     _at_least: Callable[[str], int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,8 +112,8 @@ class Packer:
     def pack(self, units: Sequence[Unit], budget: int) -> Packed:
         """The best units that fit `budget` tokens, in the order of each document's text, documents by their best unit.
 
-        Units are taken greedily by score (ties by row). A unit that repeats the words of a chosen one is dropped as a duplicate.
-        No units give an empty rendering.
+        Units are taken greedily by score (ties by row). A near copy of a chosen one (`copies.py`), in whichever
+        document, is dropped as a duplicate. No units give an empty rendering.
 
         Raises:
             BudgetExceeded: not even the empty rendering, or one mark with a few words of the best unit, fits.
@@ -139,7 +139,6 @@ class Packer:
     def _fill(self, ranked: Sequence[Unit], by_row: Mapping[int, Unit], budget: int, base: int) -> list[tuple[Unit, str]]:
         """Chooses by estimated cost (counts of single sentences; the sum is checked later); gives what was left out."""
         used, misses = base, 0
-        seen: set[tuple[str, ...]] = set()
         dropped: list[tuple[Unit, str]] = []
         for place, unit in enumerate(ranked):
             if misses > _PATIENCE:  # what is left is worth less and would not be counted for nothing
@@ -148,23 +147,33 @@ class Packer:
             if unit.row in self._chosen:
                 continue
             text = self._text(unit)
-            words = _words(text)
-            if words in seen and (len(words) > 3 or not self._touches(unit)):  # a short line may repeat beside its neighbour
+            header = by_row.get(unit.needs) if unit.needs is not None and unit.needs not in self._chosen else None
+            room = budget - used
+            fits = self._at_least(f" {text}") <= room
+            if fits and self._is_copy(unit, text):
                 dropped.append((unit, "duplicate"))
                 continue
-            header = by_row.get(unit.needs) if unit.needs is not None and unit.needs not in self._chosen else None
-            whole = self._price(unit, text, header, budget - used)
+            whole = self._price(unit, text, header, room) if fits else None
+            if whole is None and fits and header is not None:  # rather a row without its header than a worse one with it
+                header, whole = None, self._price(unit, text, None, room)
             if whole is None:
                 misses += 1
                 dropped.append((unit, "budget"))
                 continue
             misses = 0
             used += whole
-            seen.add(words)
             self._choose(unit)
             if header is not None:
                 self._choose(header)
         return dropped
+
+    def _is_copy(self, unit: Unit, text: str) -> bool:
+        """Whether a chosen unit says the same; notes what this one says where none does."""
+        said = key(text)
+        if self._said.get(said, unit.row) in self._chosen:
+            return said.count(" ") > 2 or not self._touches(unit)  # a short line may repeat beside its neighbour
+        self._said[said] = unit.row
+        return False
 
     def _price(self, unit: Unit, text: str, header: Unit | None, room: int) -> int | None:
         """Tokens that a unit adds, by estimate; None where they are more than the room, found out in the cheapest way."""
@@ -216,7 +225,8 @@ class Packer:
             if unit.needs is not None:
                 continue
             head = 0 if unit.document in self._order else self._head(unit.document)
-            if self._cost(self._text(unit)) + head > budget - tokens:
+            text_alone = self._text(unit)
+            if self._cost(text_alone) + head > budget - tokens or self._is_copy(unit, text_alone):
                 continue
             self._choose(unit)
             longer, count = self._count(self._sections())
@@ -306,10 +316,3 @@ class Packer:
     def _count(self, sections: Sequence[Section]) -> tuple[str, int]:
         text = self.renderer(sections)
         return text, self.counter.count(text) + self.framing
-
-
-def _words(text: str) -> tuple[str, ...]:
-    """The words of a text in lower case."""
-    if text.isascii():  # the same, three times as fast
-        return tuple(text.encode().lower().translate(_LETTERS).decode().split())
-    return tuple(_WORD.findall(text.lower()))

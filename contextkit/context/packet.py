@@ -62,7 +62,9 @@ class Scores(Record):
     sentence: float
     sentence_lexical: float
     phrase: float = 0.0
+    first_mention: float = 0.0
     speaker: float = 0.0
+    negation: float = 0.0
     rerank: float = 0.0
 
     @model_validator(mode="before")
@@ -178,6 +180,9 @@ class Receipt(Record):
         reranker: name of the reranker, or "".
         reranked: passages that it judged within its cap; of several questions, the sum.
         searched: how a question that is too long to be searched for whole was searched for; "" for every other.
+        now: the moment, UTC, ISO 8601, that words such as "last week" and the items' age are counted from; a call with the same
+            `now` gives the same packet again.
+        understood: how the question's relative words of time and its denials were read, by these words.
     """
 
     id: str
@@ -207,6 +212,8 @@ class Receipt(Record):
     reranker: str = ""
     reranked: int = 0
     searched: str = ""
+    now: str = ""
+    understood: dict[str, str] = {}
 
 
 class Packet(Record):

@@ -41,7 +41,7 @@ def best_passages(retrieved: Retrieved, k: int, weights: Weights) -> Retrieved:
         ),
         sentences=replace(
             sentences, chunk=place[sentences.chunk[kept]], start=sentences.start[kept], end=sentences.end[kept], follows=follows,
-            dense=sentences.dense[kept], lexical=sentences.lexical[kept], phrase=sentences.phrase[kept],
-            speaker=sentences.speaker[kept], score=sentences.score[kept],
+            before=sentences.before[kept], after=sentences.after[kept], score=sentences.score[kept],
+            signals={name: values[kept] for name, values in sentences.signals.items()},
         ),
     )  # fmt: skip

@@ -322,7 +322,8 @@ class Planner:
     def _request(self, budget: int, said: str) -> documents.Request:
         call = self.call
         return documents.Request(
-            call.question, budget, call.model, call.where, call.principal, call.format, call.order, delivered=said, fill=call.fill
+            call.question, budget, call.model, call.where, call.principal, call.format, call.order,
+            delivered=said, fill=call.fill, now=call.now,
         )  # fmt: skip
 
     def _pack(self, budget: int, history: Compacted) -> Packet | None:

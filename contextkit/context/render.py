@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from contextkit.context.packet import Format, user_turn
 
+_LABEL = 200  # characters; a longer title says no more and would take the packet
 GAP = " … "
 """Stands between two runs of one document where text was left out."""
 
@@ -38,9 +39,9 @@ Renderer = Callable[[Sequence[Section]], str]
 
 
 def label(source: Source) -> str:
-    """What names a document to a reader: its title, else the last part of its uri, on one line; or ""."""
-    name = source.title or source.uri.rstrip("/").rpartition("/")[2]
-    return " ".join(name.split())
+    """What names a document to a reader: its title, else the last part of its uri, on one line, cut at 200 characters; or ""."""
+    name = " ".join((source.title or source.uri.rstrip("/").rpartition("/")[2]).split())
+    return name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
 
 
 def page_label(pages: tuple[int, int] | None) -> str:

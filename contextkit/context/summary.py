@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from contextkit.context.account import AgentPacket, AgentReceipt, LeftOut, SectionUse
-from contextkit.context.build import blank_receipt
+from contextkit.context.build import blank_receipt, moment
 from contextkit.context.compact import original, ref_of
 from contextkit.context.evidence import evidence
 from contextkit.context.formats import openai_message, plain_text
@@ -47,8 +47,8 @@ def account(
     costs = [use.dollars for use in sections.values() if use.dollars is not None]
     found = plan.found
     base = _base(reader, call, plan)
-    now = datetime.now(UTC)
-    created = now.isoformat(timespec="milliseconds")
+    now = moment(call.now)
+    created = datetime.now(UTC).isoformat(timespec="milliseconds")
     text = plain_text(plan.layout)
     documents = 0 if found is None else sum(item.tokens for item in found.items)
     clock.lap("account")
@@ -57,6 +57,7 @@ def account(
             **base,
             "id": hashlib.sha256(f"{created}\0{call.question}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()[:12],
             "created": created,
+            "now": base.get("now") or now.isoformat(),
             "budget": counting.budget,
             "tokens": plan.total,
             "overhead": plan.total - documents,

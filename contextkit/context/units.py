@@ -12,16 +12,36 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contextkit.catalog import StoredChunk
 from contextkit.context.pack import Unit
-from contextkit.retrieval.candidates import Candidates, Sentences
+from contextkit.retrieval.candidates import Candidates
+from contextkit.retrieval.sentences import Sentences
 from contextkit.types import BlockKind
 
 _WORD = re.compile(r"[^\W_]")
 _PICTURES = ("So", "Sm", "Sc")  # emoji and signs, formulas, currencies
 _LEAST_UNITS = 256
 _FEW_TOKENS = 6  # a packet of sentences shorter than this on average is not one that anybody reads
+_RUNNING = (
+    BlockKind.PARAGRAPH,
+    BlockKind.LIST_ITEM,
+    BlockKind.QUOTE,
+    BlockKind.HEADING,
+)  # a chunk's kind is that of its first block
+# "It is known that ..." and "This paper ..." point to nothing before them
+_BACK = re.compile(
+    r"""(?:(?:and|but|so|yet|or|however|thus|therefore|moreover|furthermore|also|then|in\ addition|in\ contrast|similarly|instead
+           |consequently|hence|meanwhile|otherwise|nevertheless|finally|later|for\ (?:example|instance)),?\s+)?
+    (?:(?:they|them|their|theirs|he|him|his|she|her|hers|its|these|those|such|the\ (?:latter|former|same|above|others?)|both|each
+         |neither|either|some|another|one)\b
+      |it\b(?!\s+(?:is|was|has\ been|may\ be|can\ be|should\ be|will\ be|could\ be|seems|appears|follows|remains)\b
+              [^.]{0,60}?\b(?:that|to|whether|if|why|how)\b)
+      |(?:this|that)\b(?!\s+(?:study|paper|article|review|report|work|section|chapter|document|manuscript|page|book|guide|manual)\b))
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 _HEADING = 120  # characters; a longer line without a mark at its end is text that was cut off
 
 
@@ -55,21 +75,39 @@ def units(found: Candidates, sentences: Sentences, budget: int) -> list[Unit]:
     """The best sentences as units, as many as could ever matter to a budget, in text order.
 
     A heading and a table's header row are no evidence by themselves: they come with the sentence or row below them. A heading
-    that says the document's title again does not come at all, where something follows it.
+    that says the document's title again does not come at all, where something follows it. In running text a sentence scores at
+    least as much as the one behind it, where that begins with a word that points back to it ("It ...", "This ...").
     """
     reach = max(_LEAST_UNITS, budget // _FEW_TOKENS)
     needs, dependent = _needs(found, sentences)
-    rows = np.arange(len(sentences.score))
+    rows, scores = np.arange(len(sentences.score)), sentences.score
     if len(rows) > reach:
-        best = np.argpartition(-sentences.score, reach)[:reach].tolist()
+        best = np.argpartition(-scores, reach)[:reach].tolist()
         rows = np.array(sorted({*best, *(needs[row] for row in best if row in needs)}))
+    pointed = _pointed(found, sentences, rows)
+    if pointed:
+        scores = scores.copy()
+        scores[pointed] = sentences.score[np.array(pointed) + 1]
+        rows = np.union1d(rows, pointed)
     return [
         Unit(row, found.chunks[chunk].content_id, start, end, score, follows, needs.get(row), row not in dependent)
         for row, chunk, start, end, score, follows in zip(
             rows.tolist(), sentences.chunk[rows].tolist(), sentences.start[rows].tolist(), sentences.end[rows].tolist(),
-            sentences.score[rows].tolist(), sentences.follows[rows].tolist(), strict=True,
+            scores[rows].tolist(), sentences.follows[rows].tolist(), strict=True,
         )
     ]  # fmt: skip
+
+
+def _pointed(found: Candidates, sentences: Sentences, rows: NDArray[np.int64]) -> list[int]:
+    """The rows of running text before those that begin with a word which is understood only by them, where they score less."""
+    running = np.array([chunk.kind in _RUNNING for chunk in found.chunks], np.bool_)
+    less = sentences.follows[rows] & running[sentences.chunk[rows]] & (sentences.score[rows - 1] < sentences.score[rows])
+    out = []
+    for row in rows[less].tolist():
+        chunk = found.chunks[int(sentences.chunk[row])]
+        if _BACK.match(chunk.text, int(sentences.start[row]) - chunk.start):
+            out.append(row - 1)
+    return out
 
 
 def worthwhile(found: Sequence[Unit], enough: float) -> tuple[list[Unit], list[Unit]]:
@@ -100,9 +138,9 @@ def _needs(found: Candidates, sentences: Sentences) -> tuple[dict[int, int], set
             continue
         texts = [chunk.text[s - chunk.start : e - chunk.start] for s, e in chunk.sentences.tolist()]
         title = found.documents[chunk.content_id][0].title
+        headings = _headings(chunk, texts, title)
         heading: int | None = None
         for row, text in zip(range(first[n], first[n + 1]), texts, strict=True):
-            place = row - first[n]
             if not text.startswith("|") or not sentences.follows[row]:
                 table = None
             if table is not None:
@@ -113,7 +151,7 @@ def _needs(found: Candidates, sentences: Sentences) -> tuple[dict[int, int], set
             elif heading is not None:
                 needs[row] = heading
             heading = None
-            if place + 1 < len(texts) and (place == 0 or row - 1 in dependent) and _is_heading(chunk, place, text):
+            if row - first[n] in headings:
                 dependent.add(row)
                 heading = None if _says(text, title) else row
     return needs, dependent
@@ -127,6 +165,23 @@ def _begins_with_heading(chunk: StoredChunk) -> bool:
     if not _is_heading(chunk, 0, chunk.text[start - chunk.start : end - chunk.start]):
         return False
     return not all(chunk.text.startswith("#", s - chunk.start) for s in chunk.sentences[:, 0].tolist())
+
+
+def _headings(chunk: StoredChunk, texts: Sequence[str], title: str) -> set[int]:
+    """Places of the headings that a chunk begins with, among its sentences.
+
+    Several lines in a row that only look like headings are none: a form, a list of facts. They are evidence by themselves.
+    """
+    run: list[int] = []
+    for place, text in enumerate(texts[:-1]):
+        if not _is_heading(chunk, place, text):
+            break
+        run.append(place)
+    sure = {place for place in run if texts[place].startswith("#") or _says(texts[place], title)}
+    unsure = [place for place in run if place not in sure]
+    if unsure and (unsure != run[-1:] or _looks_like_heading(texts[run[-1] + 1])):
+        return sure
+    return set(run)
 
 
 def _is_heading(chunk: StoredChunk, place: int, text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,7 +22,7 @@ from contextkit.retrieval.hits import Hit
 from contextkit.retrieval.reranking import MILLISECONDS, Reranking, load_reranker
 from contextkit.retrieval.terms import TERMS_VERSION
 from contextkit.sources import connector_for
-from contextkit.sync import Progress, SyncReport
+from contextkit.sync import Pipeline, Progress, SyncReport
 from contextkit.types import Document, Principal
 
 if TYPE_CHECKING:
@@ -136,8 +137,15 @@ class Kit(AgentCalls, Tuning, Upkeep):
         self._fold()
         return report
 
-    def add(self, documents: Iterable[Document], *, progress: Progress | None = None) -> SyncReport:
+    def add(
+        self, documents: Iterable[Document], *, pipeline: Pipeline | None = None, progress: Progress | None = None
+    ) -> SyncReport:
         """Adds documents, or replaces those with the same ids, in one commit.
+
+        Args:
+            documents: the documents.
+            pipeline: what cuts and embeds them, for vectors that come from elsewhere; None: what the index does.
+            progress: is told the stage, how many are done, and of how many.
 
         Raises:
             InputError: an id twice, or one that belongs to a synced source; nothing was changed.
@@ -149,7 +157,7 @@ class Kit(AgentCalls, Tuning, Upkeep):
         for document in given:
             if not isinstance(document, Document):
                 raise InputError(f"add takes contextkit.Document, not {type(document).__name__}: Document(id=..., text=...)")
-        report = add(self.catalog, given, self._pipeline(), progress=progress, wait=self._wait)
+        report = add(self.catalog, given, pipeline or self._pipeline(), progress=progress, wait=self._wait)
         self._fold()
         return report
 
@@ -166,7 +174,15 @@ class Kit(AgentCalls, Tuning, Upkeep):
 
     # ------------------------------------------------------------------------------------------------------------------ hits out
 
-    def search(self, question: str, *, k: int = 10, where: Where | None = None, principal: Principal | None = None) -> list[Hit]:
+    def search(
+        self,
+        question: str,
+        *,
+        k: int = 10,
+        where: Where | None = None,
+        principal: Principal | None = None,
+        now: datetime | None = None,
+    ) -> list[Hit]:
         """The k best chunks for a question, best first; fewer only where fewer are permitted.
 
         Args:
@@ -174,12 +190,13 @@ class Kit(AgentCalls, Tuning, Upkeep):
             k: 1 to 10,000.
             where: metadata filter: equality, {"$in": [...]}, $gt/$gte/$lt/$lte/$ne/$exists, $and/$or/$not.
             principal: on whose behalf; without one only what everyone may see.
+            now: the moment that "last week" is read as of; None: this one.
 
         Raises:
             InputError: the question is empty, or k out of range.
             FilterError: the filter is not understood.
         """
-        from contextkit.context.build import check_question
+        from contextkit.context.build import check_question, moment
         from contextkit.retrieval.aspects import combined, rerank
         from contextkit.retrieval.aspects import search as find
         from contextkit.retrieval.candidates import DEPTH
@@ -189,7 +206,7 @@ class Kit(AgentCalls, Tuning, Upkeep):
         _check_k(k)
         reader = self._reader()
         visible = self.catalog.visible(where, principal)
-        found = find(reader.catalog, reader.vectors, reader.embedder, question, visible, max(DEPTH, k))
+        found = find(reader.catalog, reader.vectors, reader.embedder, question, visible, max(DEPTH, k), moment(now))
         return hits(*combined(rerank(found, question, reader.reranking, self.weights), self.weights), k)
 
     def nearest(
@@ -226,6 +243,7 @@ class Kit(AgentCalls, Tuning, Upkeep):
         principal: Principal | None = None,
         format: str | Format = Format.TEXT,  # noqa: A002 - the word that users know
         fill: str | Fill = Fill.FULL,
+        now: datetime | None = None,
         progress: Progress | None = None,
     ) -> Packet:
         """The packet for a question: what the index holds of its answer, in at most `budget` tokens, with a receipt.
@@ -238,6 +256,7 @@ class Kit(AgentCalls, Tuning, Upkeep):
             principal: on whose behalf; without one only what everyone may see.
             format: "text", "markdown", "xml" or "messages".
             fill: "full" takes the budget as far as anything was found; "enough" only what comes near the best sentence.
+            now: the moment that words such as "last week" are read as of; None: this one. A receipt says which it was.
             progress: is told each stage before it begins; what it raises ends the call, and no receipt is kept.
 
         Raises:
@@ -251,7 +270,8 @@ class Kit(AgentCalls, Tuning, Upkeep):
         check_question(question)
         wanted, filled = _one_of(Format, format, "format"), _one_of(Fill, fill, "fill")
         counter = counter_for(model)
-        packet = build(self._reader(), Request(question, budget, model, where, principal, wanted, fill=filled), counter, progress)
+        asked = Request(question, budget, model, where, principal, wanted, fill=filled, now=now)
+        packet = build(self._reader(), asked, counter, progress)
         self._receipts.put(packet.receipt)
         return packet
 

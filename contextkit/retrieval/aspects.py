@@ -7,20 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contextkit.catalog import Catalog, Vectors, Visible
 from contextkit.protocols import Embedder
-from contextkit.retrieval.candidates import DEPTH, Candidates, Sentences, find, over, score_sentences
+from contextkit.retrieval.candidates import DEPTH, Candidates, find, over
 from contextkit.retrieval.questions import LONG, parts
 from contextkit.retrieval.reranking import Reranking
 from contextkit.retrieval.scoring import Floats, Weights
+from contextkit.retrieval.sentences import SIGNALS, Sentences, score_sentences
 
 
 def search(
-    catalog: Catalog, vectors: Vectors, embedder: Embedder, question: str, visible: Visible, depth: int = DEPTH
+    catalog: Catalog,
+    vectors: Vectors,
+    embedder: Embedder,
+    question: str,
+    visible: Visible,
+    depth: int = DEPTH,
+    now: datetime | None = None,
 ) -> list[Candidates]:
     """The candidates for each question in a text, all over the same chunks in the same order; one for a plain question.
 
@@ -29,8 +37,8 @@ def search(
     """
     asked = parts(question)
     if asked == [question]:
-        return [find(catalog, vectors, embedder, question, visible, depth)]
-    found = _aligned(catalog, [find(catalog, vectors, embedder, part, visible, depth) for part in (question, *asked)])
+        return [find(catalog, vectors, embedder, question, visible, depth, now)]
+    found = _aligned(catalog, [find(catalog, vectors, embedder, part, visible, depth, now) for part in (question, *asked)])
     if len(question) > LONG:
         by = (found[0].searched, f"{len(asked)} of its questions by {'itself' if len(asked) == 1 else 'themselves'}")
         found[0] = replace(found[0], searched=" and ".join(filter(None, by)))
@@ -68,10 +76,7 @@ def score(catalog: Catalog, found: Sequence[Candidates], weights: Weights) -> tu
     rows = np.arange(len(answers))
     return merged, replace(
         scored[0],
-        dense=np.stack([one.dense for one in scored])[answers, rows],
-        lexical=np.stack([one.lexical for one in scored])[answers, rows],
-        phrase=np.stack([one.phrase for one in scored])[answers, rows],
-        speaker=np.stack([one.speaker for one in scored])[answers, rows],
+        signals={name: np.stack([one.signals[name] for one in scored])[answers, rows] for name in SIGNALS},
         score=level,
     )
 
@@ -101,6 +106,7 @@ def combined(found: Sequence[Candidates], weights: Weights) -> tuple[Candidates,
         milliseconds=spent,
         rerank=_of_answers([one.rerank for one in found[1:]], answers - 1),
         reranked=sum(one.reranked for one in found),
+        understood={words: reading for one in reversed(found) for words, reading in one.understood.items()},
     )
     return merged, level
 

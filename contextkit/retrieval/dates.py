@@ -1,12 +1,13 @@
 """The dates that a text names, and whether a document is of one of them: "what did Ann say in March?" asks for some talks only.
 
-Dates are as exact as they are written: a year, a month of any year, a day. What is relative ("last week") names none here.
+Dates are as exact as they are written: a year, a month of any year, a day. What is relative ("last week") is read in `times.py`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 MONTHS = (
@@ -42,6 +43,7 @@ class Date(NamedTuple):
     day: int | None
 
 
+@lru_cache(maxsize=20_000)  # the same documents' metadata come with every question
 def dates(text: str) -> frozenset[Date]:
     """The dates that a text names; of overlapping readings the longest. "" names none."""
     found: list[tuple[int, int, Date]] = [

@@ -16,6 +16,9 @@ from contextkit.retrieval.weights import Weights as Weights  # the sum's factors
 
 Floats = NDArray[np.float32]
 
+ANSWER = 1.3
+"""What a question's score counts for the turn that answers it, beside any other neighbour's: 1.1 to 1.4 are as good."""
+
 _NEAR = 32  # characters: two or three short words may stand between
 _LAGS = 4  # found words apart, at most
 _K1, _B = 1.2, 0.5  # Okapi BM25; sentences vary in length for better reasons than documents do, so b is milder than 0.75
@@ -76,19 +79,47 @@ def phrased(found: Occurrences, n: int, rarity: NDArray[np.float64]) -> Floats:
     return out.astype(np.float32)
 
 
+def first_mentions(found: Occurrences, document: NDArray[np.int64], rarity: NDArray[np.float64]) -> Floats:
+    """The share of a question's words that a document says first in each of its sentences, float32 (n,), 0 to 1.
+
+    Where a text first uses a word it says what is meant by it. A rare word counts for more; a question without words gives zeros.
+
+    Args:
+        found: where the terms stand in the n sentences, in the order of the text.
+        document: int64 (n,), the document of each sentence, from 0.
+        rarity: float64 (terms,), the terms' inverse document frequencies.
+    """
+    _, first = np.unique(document[found.text] * max(1, len(rarity)) + found.term, return_index=True)
+    out = np.bincount(found.text[first], rarity[found.term[first]], len(document)) / max(float(rarity.sum()), 1e-9)
+    return out.astype(np.float32)
+
+
 def share_of_best(scores: Floats) -> Floats:
     """Scores divided by their maximum, so that the best is 1; all zeros stay zeros."""
     best = float(scores.max(initial=0.0))
     return scores / np.float32(best) if best > 0 else scores
 
 
-def with_neighbours(scores: Floats, follows: NDArray[np.bool_], share: float) -> Floats:
-    """Each score plus a share of the better of its direct neighbours' scores.
+def links(follows: NDArray[np.bool_], answers: NDArray[np.bool_] | None = None) -> tuple[Floats, Floats]:
+    """How much of the neighbours' share each sentence has of the one before it and of the one behind it, float32 (n,) each.
 
-    `follows[i]` says whether sentence i directly follows sentence i - 1 in the same document; `follows[0]` is ignored.
+    All of it where the two stand side by side, and nothing where they do not.
+
+    Args:
+        follows: bool (n,), whether sentence i directly follows sentence i - 1 in the same document; `follows[0]` is ignored.
+        answers: bool (n,), of talk: whether a question stands before sentence i, of which it has `ANSWER` times as much.
     """
-    before = np.zeros_like(scores)
-    after = np.zeros_like(scores)
-    before[1:][follows[1:]] = scores[:-1][follows[1:]]
-    after[:-1][follows[1:]] = scores[1:][follows[1:]]
-    return np.asarray(scores + np.float32(share) * np.maximum(np.maximum(before, after), 0), dtype=np.float32)
+    before = follows.astype(np.float32)
+    before[:1] = 0
+    after = np.append(before[1:], np.float32(0))[: len(before)]
+    if answers is not None:
+        before[answers] *= np.float32(ANSWER)
+    return before, after
+
+
+def with_neighbours(scores: Floats, before: Floats, after: Floats, share: float) -> Floats:
+    """Each score plus a share of the better of its direct neighbours' scores, `before` and `after` being what `links` gives."""
+    left, right = np.zeros_like(scores), np.zeros_like(scores)
+    left[1:] = scores[:-1] * before[1:]
+    right[:-1] = scores[1:] * after[:-1]
+    return np.asarray(scores + np.float32(share) * np.maximum(np.maximum(left, right), 0), dtype=np.float32)

@@ -105,11 +105,13 @@ class Weights:
         passage: cosine of question and passage.
         coverage: share of the question's words that the passage and its header hold, the rare ones counting for more.
         document: the same share of all that was found of the document.
-        date: whether the passage is talk of a date that the question names.
+        date: how far the passage is of the time that the question names.
         sentence: cosine of question and sentence.
         sentence_lexical: BM25 of the sentence as a share of the best sentence's.
         phrase: share of the question's pairs of neighbouring words that stand near each other in the sentence.
         speaker: whether the sentence is of a turn of somebody whom the question names.
+        first_mention: share of the question's words that a long text says first in the sentence.
+        negation: how far the sentence denies what the question denies.
         neighbour: share of the better direct neighbour's score that is added to a sentence's own.
         rerank: what a reranker says of the passage, from 0 for the worst that it judged to 1 for the best; nothing without one.
         whole: of a text that asks several questions, the score for the text as a whole beside that for the question in it that
@@ -129,6 +131,8 @@ class Weights:
     sentence_lexical: float = _shipped("sentence_lexical")
     phrase: float = _shipped("phrase")
     speaker: float = _shipped("speaker")
+    first_mention: float = _shipped("first_mention")
+    negation: float = _shipped("negation")
     neighbour: float = _shipped("neighbour")
     rerank: float = _shipped("rerank")
     whole: float = _shipped("whole")
@@ -168,18 +172,23 @@ def own(folder: Path, digest: str) -> WeightsFile | None:
     return found
 
 
-def adopt(folder: Path, weights: Weights, provenance: Provenance) -> Path:
+def adopt(folder: Path, weights: Weights, *provenance: Provenance) -> Path:
     """Writes an index's own weights, those that the provenance names, whole or not at all; gives the file.
+
+    Args:
+        folder: the index's.
+        weights: the numbers.
+        provenance: where they come from, at least one entry, the latest last; all of the same embedder.
 
     Raises:
         ContextkitError: the disk is full or failed; what was there before is as it was.
     """
     from contextkit.catalog.manifest import write_atomically
 
-    path = folder / file_name(provenance.digest)
+    path = folder / file_name(provenance[-1].digest)
     known, values = shipped().numbers, asdict(weights)
-    numbers = {name: Number(value=values[name], means=known[name].means) for name in provenance.of}
-    made = WeightsFile(numbers=numbers, provenance=(provenance,))
+    numbers = {name: Number(value=values[name], means=known[name].means) for entry in provenance for name in entry.of}
+    made = WeightsFile(numbers=numbers, provenance=provenance)
     write_atomically(path, (made.model_dump_json(indent=2) + "\n").encode())
     return path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -160,3 +161,27 @@ def test_receipts_lists_the_newest_first(ask):
     assert set(listed[0]) == {"id", "created", "question", "budget", "tokens", "model", "format", "generation", "confidence"}
     assert made[-1] in ask("receipts").out
     assert json.loads(ask("receipts", "-n", "1", "--json").out)[0]["id"] == made[-1]
+
+
+def test_an_index_that_cannot_be_written_still_answers(cli, shared_index, tmp_path, monkeypatch):
+    import os
+
+    folder = tmp_path / "frozen"
+    shutil.copytree(shared_index, folder, ignore=shutil.ignore_patterns("receipts*"))
+    known = os.access
+    # root may write wherever the system lets it: what the system says of a read-only mount is said here
+    monkeypatch.setattr(os, "access", lambda path, mode: known(path, mode) and not (mode == os.W_OK and str(path) == str(folder)))
+    result = cli("context", QUESTION, "--budget", "60", "--index", folder)
+    assert result.code == 0
+    assert "135 euros" in result.out
+    assert not list(folder.glob("receipts*"))
+
+
+def test_an_index_that_holds_nothing_says_so(cli, tmp_path):
+    import contextkit as ck
+
+    with ck.open(tmp_path / "empty"):
+        pass
+    result = cli("context", QUESTION, "--index", tmp_path / "empty")
+    assert (result.code, result.out.strip()) == (0, "")
+    assert "nothing found" in result.err

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 import contextkit as ck
-from contextkit.retrieval.scoring import bm25, covered, idf, phrased, share_of_best, with_neighbours
+from contextkit.context.build import Request, retrieve
+from contextkit.retrieval.scoring import (
+    ANSWER,
+    bm25,
+    covered,
+    first_mentions,
+    idf,
+    links,
+    phrased,
+    share_of_best,
+    with_neighbours,
+)
 from contextkit.retrieval.terms import content_terms, occurrences, terms
 from contextkit.testing import TinyEmbedder
 
@@ -77,8 +88,38 @@ def test_bm25_is_that_of_the_formula():
 def test_shares_and_neighbours():
     assert share_of_best(np.array([0, 2, 4], np.float32)).tolist() == [0, 0.5, 1]
     assert share_of_best(np.zeros(2, np.float32)).tolist() == [0, 0]
-    follows = np.array([False, True, False])
-    np.testing.assert_allclose(with_neighbours(np.array([1, 3, 5], np.float32), follows, 0.5), [2.5, 3.5, 5])
+    follows, scores = np.array([False, True, False]), np.array([1, 3, 5], np.float32)
+    np.testing.assert_allclose(with_neighbours(scores, *links(follows), 0.5), [2.5, 3.5, 5])
+    none = np.zeros(0, np.float32)
+    assert with_neighbours(none, *links(none > 0), 0.5).shape == (0,)
+
+
+def test_a_document_says_each_word_once_for_the_first_time():
+    _, where = found()
+    rarity = np.array([1.0, 2.0, 3.0])
+    one, two = np.zeros(5, np.int64), np.array([0, 0, 1, 1, 1])
+    np.testing.assert_allclose(first_mentions(where, one, rarity), [5 / 6, 1 / 6, 0, 0, 0])
+    np.testing.assert_allclose(first_mentions(where, two, rarity), [5 / 6, 1 / 6, 5 / 6, 0, 0])
+    assert first_mentions(occurrences(TEXTS, []), one, np.zeros(0)).tolist() == [0] * 5
+
+
+def test_what_a_word_means_comes_before_where_it_is_used_most(tmp_path):
+    use = "The HTS was run twice. The HTS gave HTS values. In the HTS the HTS cells were counted.\n\n"
+    text = "We looked for drugs by screening at a high throughput (HTS) in two rooms.\n\n" + "Nothing else is of use here. " * 90
+    with ck.open(tmp_path / "index", embedder=TinyEmbedder()) as kit:
+        kit.add([ck.Document(id="paper", text=f"{text}\n\n{use * 3}")])
+        packet = kit.context("What is HTS?", budget=60)
+    assert "high throughput (HTS)" in packet.text
+    assert max(item.scores.first_mention for item in packet.items) == 1
+
+
+def test_an_answer_has_more_of_its_question_than_of_another_neighbour():
+    follows = np.array([False, True, True])
+    scores = np.array([2, 1, 1.9], np.float32)
+    answers = np.array([False, True, False])
+    np.testing.assert_allclose(with_neighbours(scores, *links(follows), 0.5), [2.5, 2, 2.4])
+    out = with_neighbours(scores, *links(follows, answers), 0.5)
+    np.testing.assert_allclose(out, [2.5, 1 + 0.5 * 2 * ANSWER, 2.4], rtol=1e-6)
 
 
 @pytest.fixture
@@ -115,8 +156,24 @@ def test_the_document_of_the_date_comes_first(talks):
 def test_the_score_is_the_sum_that_the_weights_say(talks):
     packet = talks.context("What did Bob do at the sea in June?", budget=300)
     best = max(item.scores.total for item in packet.items)
-    names = ("passage", "coverage", "document", "date", "sentence", "sentence_lexical", "phrase", "speaker")
+    names = (
+        "passage", "coverage", "document", "date", "sentence", "sentence_lexical", "phrase", "first_mention", "speaker", "negation",
+    )  # fmt: skip
     for item in packet.items:
         own = sum(getattr(talks.weights, name) * getattr(item.scores, name) for name in names)
-        assert own - 1e-3 <= item.scores.total <= own + talks.weights.neighbour * best + 1e-3
+        assert own - 1e-3 <= item.scores.total <= own + ANSWER * talks.weights.neighbour * best + 1e-3
         assert item.why
+
+
+def test_a_turn_is_an_answer_where_a_question_stands_before_it(tmp_path):
+    text = (
+        "Ann: Where was the old gearbox sent to?\nBob: Down to the school.\nAnn: Good.\nBob: It rains again today.\nAnn: It does."
+    )
+    with ck.open(tmp_path / "index", embedder=TinyEmbedder()) as kit:
+        kit.add([ck.Document(id="talk", text=text)])
+        found = retrieve(kit._reader(), Request("Where was the old gearbox sent to?", 200))
+        score, share = found.sentences.score, kit.weights.neighbour
+        own = found.found.fused(kit.weights)[found.sentences.chunk]
+        own = own + sum(getattr(kit.weights, name) * values for name, values in found.sentences.signals.items())
+        assert score[1] == pytest.approx(own[1] + ANSWER * share * own[0], rel=1e-4)
+        assert score[2] == pytest.approx(own[2] + share * max(own[1], own[3]), rel=1e-4)

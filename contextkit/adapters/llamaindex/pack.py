@@ -146,7 +146,7 @@ def _part(node: BaseNode, text: str, *, bare: bool) -> TextNode:
 
 def _scores(given: _Given, question: str, embedder: Embedder | None) -> Floats:
     """float32 (sentences,): by the node's score, its words, the sentence's meaning and words, and its neighbours'."""
-    from contextkit.retrieval.scoring import Weights, bm25, covered, idf, phrased, share_of_best, with_neighbours
+    from contextkit.retrieval.scoring import Weights, bm25, covered, idf, links, phrased, share_of_best, with_neighbours
     from contextkit.retrieval.terms import content_terms, occurrences
 
     weights = Weights()
@@ -166,7 +166,7 @@ def _scores(given: _Given, question: str, embedder: Embedder | None) -> Floats:
     if embedder is not None and question.strip():
         own = own + weights.sentence * _cosines(given, question, embedder)
     follows = np.concatenate(([False], of[1:] == of[:-1]))
-    return with_neighbours(np.asarray(own, dtype=np.float32), follows, weights.neighbour)
+    return with_neighbours(np.asarray(own, dtype=np.float32), *links(follows), weights.neighbour)
 
 
 def _shares(nodes: Sequence[NodeWithScore]) -> Floats:

@@ -84,7 +84,7 @@ class KitVectorStore(BasePydanticVectorStore):
             IndexLocked: another process is writing.
         """
         from contextkit.retrieval.terms import TERMS_VERSION, terms
-        from contextkit.sync import Pipeline, add
+        from contextkit.sync import Pipeline
 
         latest = {node.node_id: node for node in nodes}
         if not latest:
@@ -92,10 +92,8 @@ class KitVectorStore(BasePydanticVectorStore):
         info = self._kit.embedder.info
         vectors = {node.get_content().strip(): _unit(node, info) for node in latest.values()}
         documents = [document_of(node, self._access) for node in latest.values()]
-        index = self._kit._reader().vectors  # noqa: SLF001 - no verb of the kit adds given vectors
         pipeline = Pipeline(_no_parsing, "", _Whole(), _Given(info, vectors), terms, TERMS_VERSION)
-        add(self._kit.catalog, documents, pipeline)
-        index.save()
+        self._kit.add(documents, pipeline=pipeline)
         return [node.node_id for node in nodes]
 
     def delete(self, ref_doc_id: str, **_: Any) -> None:  # noqa: ANN401 - the peer's form
