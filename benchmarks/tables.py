@@ -185,6 +185,38 @@ def tuning(results: Mapping[str, Any]) -> str:
     return table(("evidence, %", "weights", *(f"{b:,}" for b in BUDGETS), "difference (90 % range)"), rows)
 
 
+def confidence(results: Mapping[str, Any]) -> str:
+    """How good shipped and fitted confidence is, case by case."""
+    kinds = {"shipped": "as shipped", "left out": "fitted to the other two", "own": "fitted to its other half"}
+    rows = []
+    for case, found in results.items():
+        for kind, how in kinds.items():
+            one, fall = found[kind], found[kind].get("fall")
+            verdict = f"{fall['mean']:+.3f} ({fall['low']:+.3f} to {fall['high']:+.3f}): {one['verdict']}" if fall else ""
+            silent = found["questions"] - found["answered"]
+            label = "" if fall else f"{case}, {found['answered']} questions with an answer, {silent} without"
+            rows.append((label, how, f"{one['log_loss']:.3f}", f"{one['auroc']:.3f}", f"{one['ece']:.3f}", verdict))
+    return table(("", "confidence", "log-loss", "AUROC", "calibration error", "fall of the log-loss (90 % range)"), rows)
+
+
+def finetune(results: Mapping[str, Any]) -> str:
+    """Evidence with an embedder trained on one of the cases, case by case."""
+    rows = []
+    for number, (mix, cases) in enumerate(results["mixes"].items()):
+        for case, found in cases.items():
+            seen = "trained on its other half" if case == results["on"] else "never seen"
+            if not number:
+                before = (percent(found["before"][str(b)]) for b in BUDGETS)
+                rows.append((case, 0, f"{case}, {found['questions']} questions, {seen}", "packaged", *before, ""))
+            d = found["difference"]
+            verdict = f"{d['mean']:+.1f} ({d['low']:+.1f} to {d['high']:+.1f}): {found['verdict']}"
+            after = (percent(found["after"][str(b)]) for b in BUDGETS)
+            rows.append((case, float(mix), "", f"trained, mix {mix}", *after, verdict))
+    order = list(results["mixes"][next(iter(results["mixes"]))])
+    ordered = [row[2:] for row in sorted(rows, key=lambda row: (order.index(row[0]), row[1]))]
+    return table(("evidence, %", "embedder", *(f"{b:,}" for b in BUDGETS), "difference (90 % range)"), ordered)
+
+
 def backends(results: Mapping[str, Any]) -> str:
     """What each back-end and precision costs in quality, case by case."""
     budgets = (512, 1024, 2048)
@@ -212,6 +244,8 @@ TABLES: dict[str, tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], str]
     "ablation": ("selection", (), ablation),
     "pairs": ("selection", (), pairs),
     "tuning": ("tuning", ("cases",), tuning),
+    "confidence": ("confidence", (), confidence),
+    "finetune": ("finetune", ("mixes",), finetune),
     "backends": ("backends", (), backends),
     "memory": ("memory", ("tune", "report", "audit", "sqlite"), memory),
 }

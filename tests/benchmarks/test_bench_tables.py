@@ -10,9 +10,22 @@ FITTED = {
     "difference": {"mean": 1.04, "low": -0.26, "high": 2.0},
     "verdict": "kept",
 }
+SURE = {"log_loss": 0.5, "auroc": 0.8, "ece": 0.1}
+FALL = {"fall": {"mean": 0.2, "low": 0.1, "high": 0.3}, "verdict": "adopted"}
 EVIDENCE = {"512": 70.0, "1024": 80.06, "2048": 90.0}
 RESULTS = {
     "tuning": {"results": {"cases": {"covidqa": {"questions": 10, "own": FITTED, "left out": FITTED}}}},
+    "confidence": {
+        "results": {
+            "clapnq": {"questions": 10, "answered": 6, "shipped": SURE, "left out": {**SURE, **FALL}, "own": {**SURE, **FALL}}
+        }
+    },
+    "finetune": {
+        "results": {
+            "on": "covidqa",
+            "mixes": {mix: {case: {"questions": 10, **FITTED} for case in ("covidqa", "clapnq")} for mix in ("0.5", "1.0")},
+        }
+    },
     "backends": {
         "results": {
             "covidqa": {
@@ -120,6 +133,15 @@ def test_every_table_is_made_from_its_results(folder):
     assert cells(made["pairs"].splitlines()[2]) == ["covidqa", "taken apart", "71.6", "78.3", "83.8"]
     assert cells(made["tuning"].splitlines()[-1])[1:4] == ["fitted to its other half", "51.0", "52.0"]
     assert cells(made["tuning"].splitlines()[-1])[-1] == "+1.0 (-0.3 to +2.0): kept"
+    sure = [cells(line) for line in made["confidence"].splitlines()[2:]]
+    assert sure[0] == ["clapnq, 6 questions with an answer, 4 without", "as shipped", "0.500", "0.800", "0.100", ""]
+    assert sure[2][1:] == ["fitted to its other half", "0.500", "0.800", "0.100", "+0.200 (+0.100 to +0.300): adopted"]
+    trained = [cells(line) for line in made["finetune"].splitlines()[2:]]
+    assert [row[0] for row in trained] == [
+        "covidqa, 10 questions, trained on its other half", "", "", "clapnq, 10 questions, never seen", "", ""
+    ]  # fmt: skip
+    assert [row[1] for row in trained[:3]] == ["packaged", "trained, mix 0.5", "trained, mix 1.0"]
+    assert trained[1][2:] == ["51.0", "52.0", "53.0", "54.0", "55.0", "+1.0 (-0.3 to +2.0): kept"]
     assert cells(made["backends"].splitlines()[2])[:3] == ["covidqa, 10 questions", "torch-float32", "1.0000"]
     assert cells(made["backends"].splitlines()[3])[1:] == ["instant", "", "70.0", "80.1", "90.0", "-3.00", "3"]
     assert cells(made["parsing"].splitlines()[-1]) == ["csv", "9", "1.000", "-", "99.5 %"]
