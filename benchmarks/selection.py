@@ -44,6 +44,7 @@ OFF: dict[str, dict[str, float]] = {
     "no words": {"coverage": 0.0, "document": 0.0, "sentence_lexical": 0.0, "phrase": 0.0, "first_mention": 0.0},
     "no cosines": {"passage": 0.0, "sentence": 0.0},
     "no neighbours": {"neighbour": 0.0},
+    "paragraphs as one": {"paragraph": 1.0},
 }
 
 Questions = list[dict[str, Any]]

@@ -42,6 +42,8 @@ _BACK = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_POINTED = 0.95
+"""What the sentence before one that points back to it scores at least, as a share of that one's; 1 costs 0.1 points on papers."""
 _HEADING = 120  # characters; a longer line without a mark at its end is text that was cut off
 
 
@@ -76,7 +78,7 @@ def units(found: Candidates, sentences: Sentences, budget: int) -> list[Unit]:
 
     A heading and a table's header row are no evidence by themselves: they come with the sentence or row below them. A heading
     that says the document's title again does not come at all, where something follows it. In running text a sentence scores at
-    least as much as the one behind it, where that begins with a word that points back to it ("It ...", "This ...").
+    least nearly as much as the one behind it, where that begins with a word that points back to it ("It ...", "This ...").
     """
     reach = max(_LEAST_UNITS, budget // _FEW_TOKENS)
     needs, dependent = _needs(found, sentences)
@@ -87,7 +89,7 @@ def units(found: Candidates, sentences: Sentences, budget: int) -> list[Unit]:
     pointed = _pointed(found, sentences, rows)
     if pointed:
         scores = scores.copy()
-        scores[pointed] = sentences.score[np.array(pointed) + 1]
+        scores[pointed] = np.float32(_POINTED) * sentences.score[np.array(pointed) + 1]
         rows = np.union1d(rows, pointed)
     return [
         Unit(row, found.chunks[chunk].content_id, start, end, score, follows, needs.get(row), row not in dependent)
@@ -101,7 +103,11 @@ def units(found: Candidates, sentences: Sentences, budget: int) -> list[Unit]:
 def _pointed(found: Candidates, sentences: Sentences, rows: NDArray[np.int64]) -> list[int]:
     """The rows of running text before those that begin with a word which is understood only by them, where they score less."""
     running = np.array([chunk.kind in _RUNNING for chunk in found.chunks], np.bool_)
-    less = sentences.follows[rows] & running[sentences.chunk[rows]] & (sentences.score[rows - 1] < sentences.score[rows])
+    less = (
+        sentences.follows[rows]
+        & running[sentences.chunk[rows]]
+        & (sentences.score[rows - 1] < np.float32(_POINTED) * sentences.score[rows])
+    )
     out = []
     for row in rows[less].tolist():
         chunk = found.chunks[int(sentences.chunk[row])]

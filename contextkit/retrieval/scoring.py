@@ -100,16 +100,20 @@ def share_of_best(scores: Floats) -> Floats:
     return scores / np.float32(best) if best > 0 else scores
 
 
-def links(follows: NDArray[np.bool_], answers: NDArray[np.bool_] | None = None) -> tuple[Floats, Floats]:
+def links(
+    follows: NDArray[np.bool_], apart: NDArray[np.bool_], paragraph: float, answers: NDArray[np.bool_] | None = None
+) -> tuple[Floats, Floats]:
     """How much of the neighbours' share each sentence has of the one before it and of the one behind it, float32 (n,) each.
 
     All of it where the two stand side by side, and nothing where they do not.
 
     Args:
         follows: bool (n,), whether sentence i directly follows sentence i - 1 in the same document; `follows[0]` is ignored.
+        apart: bool (n,), whether a blank line stands between the two.
+        paragraph: how much reaches across a blank line.
         answers: bool (n,), of talk: whether a question stands before sentence i, of which it has `ANSWER` times as much.
     """
-    before = follows.astype(np.float32)
+    before = (follows * np.where(apart, np.float32(paragraph), np.float32(1))).astype(np.float32)
     before[:1] = 0
     after = np.append(before[1:], np.float32(0))[: len(before)]
     if answers is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,7 @@ def score_sentences(catalog: Catalog, found: Candidates, weights: Weights) -> Se
     }
     if found.denial is not None:
         signals["negation"] = denied(found.denial, texts, words, found.terms, found.rarity)
-    before, after = links(follows, _answers(chunks, chunk, texts, follows))
+    before, after = links(follows, _apart(chunks, counts), weights.paragraph, _answers(chunks, chunk, texts, follows))
     own = found.fused(weights)[chunk]
     for name, values in signals.items():
         own = own + getattr(weights, name) * values
@@ -151,3 +152,18 @@ def _follows(chunks: Sequence[StoredChunk], counts: NDArray[np.int64]) -> NDArra
     for at, before, after in zip(starts[1:].tolist(), chunks, chunks[1:], strict=False):
         follows[at] = before.content_id == after.content_id and before.ordinal + 1 == after.ordinal
     return follows
+
+
+def _apart(chunks: Sequence[StoredChunk], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a blank line stands between each sentence and the one before."""
+    apart = np.zeros(int(counts.sum()), np.bool_)
+    at = 0
+    for chunk, count in zip(chunks, counts.tolist(), strict=True):
+        if count:
+            apart[at] = chunk.lead.count("\n") > 1
+        if "\n\n" in chunk.text:
+            spans = (chunk.sentences - chunk.start).tolist()
+            for row, (before, after) in enumerate(pairwise(spans), at + 1):
+                apart[row] = chunk.text.count("\n", before[1], after[0]) > 1
+        at += count
+    return apart

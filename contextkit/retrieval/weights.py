@@ -113,6 +113,7 @@ class Weights:
         first_mention: share of the question's words that a long text says first in the sentence.
         negation: how far the sentence denies what the question denies.
         neighbour: share of the better direct neighbour's score that is added to a sentence's own.
+        paragraph: how much of that share reaches across a blank line.
         rerank: what a reranker says of the passage, from 0 for the worst that it judged to 1 for the best; nothing without one.
         whole: of a text that asks several questions, the score for the text as a whole beside that for the question in it that
             a sentence answers best. On pairs of judged questions 0.3 is as good as none, and it keeps what only the whole finds.
@@ -134,6 +135,7 @@ class Weights:
     first_mention: float = _shipped("first_mention")
     negation: float = _shipped("negation")
     neighbour: float = _shipped("neighbour")
+    paragraph: float = _shipped("paragraph")
     rerank: float = _shipped("rerank")
     whole: float = _shipped("whole")
     enough: float = _shipped("enough")

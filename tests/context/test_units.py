@@ -49,10 +49,10 @@ def scores(kit, document, question):
 
 
 @pytest.mark.parametrize("n", range(len(POINTING)))
-def test_what_a_pronoun_points_back_to_scores_as_much(kit, n):
+def test_what_a_pronoun_points_back_to_scores_nearly_as_much(kit, n):
     found, offered = scores(kit, f"p{n}", POINTING[n])
-    assert found[0] < found[1]
-    assert offered == [found[1], found[1], found[2]]
+    assert found[0] < 0.95 * found[1]
+    assert offered == pytest.approx([0.95 * found[1], found[1], found[2]])
 
 
 @pytest.mark.parametrize(("document", "question"), [*((f"s{n}", text) for n, text in enumerate(STANDING)), ("talk", POINTING[0])])

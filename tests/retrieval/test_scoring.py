@@ -11,6 +11,7 @@ import contextkit as ck
 from contextkit.context.build import Request, retrieve
 from contextkit.retrieval.scoring import (
     ANSWER,
+    Weights,
     bm25,
     covered,
     first_mentions,
@@ -89,9 +90,19 @@ def test_shares_and_neighbours():
     assert share_of_best(np.array([0, 2, 4], np.float32)).tolist() == [0, 0.5, 1]
     assert share_of_best(np.zeros(2, np.float32)).tolist() == [0, 0]
     follows, scores = np.array([False, True, False]), np.array([1, 3, 5], np.float32)
-    np.testing.assert_allclose(with_neighbours(scores, *links(follows), 0.5), [2.5, 3.5, 5])
+    np.testing.assert_allclose(with_neighbours(scores, *links(follows, np.zeros(3, bool), 0.5), 0.5), [2.5, 3.5, 5])
+    np.testing.assert_allclose(with_neighbours(scores, *links(follows, np.ones(3, bool), 0.5), 0.5), [1.75, 3.25, 5])
     none = np.zeros(0, np.float32)
-    assert with_neighbours(none, *links(none > 0), 0.5).shape == (0,)
+    assert with_neighbours(none, *links(none > 0, none > 0, 0.5), 0.5).shape == (0,)
+
+
+def test_a_blank_line_parts_neighbours(tmp_path):
+    with ck.open(tmp_path / "index", embedder=TinyEmbedder()) as kit:
+        kit.add([ck.Document(id="log", text="Rain fell on the coast.\n\nThe wind turned north.\nThe boats stayed in. All week.")])
+        found = retrieve(kit._reader(), Request("Which way did the wind turn?", 100)).sentences
+    assert found.follows.tolist() == [False, True, True, True]
+    np.testing.assert_allclose(found.before, [0, Weights().paragraph, 1, 1])
+    np.testing.assert_allclose(found.after, [Weights().paragraph, 1, 1, 0])
 
 
 def test_a_document_says_each_word_once_for_the_first_time():
@@ -116,9 +127,9 @@ def test_what_a_word_means_comes_before_where_it_is_used_most(tmp_path):
 def test_an_answer_has_more_of_its_question_than_of_another_neighbour():
     follows = np.array([False, True, True])
     scores = np.array([2, 1, 1.9], np.float32)
-    answers = np.array([False, True, False])
-    np.testing.assert_allclose(with_neighbours(scores, *links(follows), 0.5), [2.5, 2, 2.4])
-    out = with_neighbours(scores, *links(follows, answers), 0.5)
+    apart, answers = np.zeros(3, bool), np.array([False, True, False])
+    np.testing.assert_allclose(with_neighbours(scores, *links(follows, apart, 1), 0.5), [2.5, 2, 2.4])
+    out = with_neighbours(scores, *links(follows, apart, 1, answers), 0.5)
     np.testing.assert_allclose(out, [2.5, 1 + 0.5 * 2 * ANSWER, 2.4], rtol=1e-6)
 
 

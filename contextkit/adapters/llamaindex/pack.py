@@ -166,7 +166,8 @@ def _scores(given: _Given, question: str, embedder: Embedder | None) -> Floats:
     if embedder is not None and question.strip():
         own = own + weights.sentence * _cosines(given, question, embedder)
     follows = np.concatenate(([False], of[1:] == of[:-1]))
-    return with_neighbours(np.asarray(own, dtype=np.float32), *links(follows), weights.neighbour)
+    sides = links(follows, np.zeros(len(of), np.bool_), weights.paragraph)
+    return with_neighbours(np.asarray(own, dtype=np.float32), *sides, weights.neighbour)
 
 
 def _shares(nodes: Sequence[NodeWithScore]) -> Floats:
